@@ -1,0 +1,1 @@
+"""Dynamic facial expression recognition: HDF, RDFER, SAFE, and all they need."""
