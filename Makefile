@@ -1,0 +1,55 @@
+# The first python of 3.11 or newer that runs; or say which: make test PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: quickstart test test-slow check format lint types layers clean
+
+quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
+	$(BIN)/dfer quickstart
+
+test: .venv/dev  ## the fast tests, doctests, README and docs blocks
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/dev  ## what takes longer: whole runs, memory, speed
+	$(BIN)/python -m pytest -m slow
+
+check: lint types layers test  ## everything a change must pass
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/dev
+	$(BIN)/mypy
+
+layers: .venv/dev
+	$(BIN)/lint-imports
+
+# Installed with uv where it is there, else with venv and pip; constraints.txt holds versions known to work together.
+.venv/core: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "dfer needs Python 3.11 or newer; none found. Say which: make PYTHON=/path/to/python"; exit 2; }
+	@if command -v uv >/dev/null; then \
+		{ test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; } && \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .; \
+	else \
+		{ test -x $(BIN)/pip || $(PYTHON) -m venv .venv; } && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .; \
+	fi
+	@touch $@
+
+.venv/dev: .venv/core
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
+	else \
+		$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
