@@ -1,0 +1,6 @@
+"""Whole models: a clip of pixels in, logits out; their checkpoints and their cost."""
+
+from dfer.models.cost import PUBLISHED_GMAC, Cost, cost
+from dfer.models.recognizer import Recognizer
+
+__all__ = ["PUBLISHED_GMAC", "Cost", "Recognizer", "cost"]

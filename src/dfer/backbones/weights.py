@@ -1,0 +1,123 @@
+"""Weights trained by others: from torchvision, a URL or a file, checked before they are used, never unpickled."""
+
+import hashlib
+import logging
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from dfer.errors import InputError
+from dfer.runs import write_atomically
+
+log = logging.getLogger("dfer")
+
+
+def read_weights(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor]:
+    """Read a state dict by torchvision's name for it, from a URL, or from a file.
+
+    Args:
+        weights: a member of ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), or the
+            path of a ``.safetensors`` or ``.pth`` file.
+
+    Raises:
+        InputError: unknown name, no such file, no network, wrong digest, or no state dict in it.
+    """
+    if weights in published.__members__:
+        return read_state_dict(download(published[weights].url))
+    if weights.startswith(("https://", "http://", "file://")):
+        url, _, digest = weights.partition("#sha256=")
+        return read_state_dict(download(url, digest or None))
+    path = Path(weights)
+    if not path.is_file():
+        names = ", ".join(published.__members__)
+        raise InputError(
+            f"weights {weights!r}: no such file, and no name of torchvision's ({names}); null starts fresh"
+        )
+    return read_state_dict(path)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name from a ``.safetensors`` file or a torch file, without running code from it.
+
+    Raises:
+        InputError: unreadable, or anything but tensors in it.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} holds no plain weights ({reason}); save a state dict there") from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds no state dict but a {type(state).__name__}; save model.state_dict() there")
+    return {str(name): value for name, value in state.items()}
+
+
+def download(url: str, digest: str | None = None) -> Path:
+    """Fetch a file once into torch's cache and verify its SHA-256 each time.
+
+    The digest is the one given; else that whose first eight digits torchvision's file names end in. Then the whole
+    digest is recorded beside the file at first use, said aloud, and verified ever after.
+
+    Raises:
+        InputError: no network, or a file that is not what it was.
+    """
+    name = url.rpartition("/")[2].partition("?")[0]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path))
+        except (URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise InputError(
+                f"cannot fetch {url} ({reason}); fetch it elsewhere and give its path as weights"
+            ) from error
+    record = path.with_name(f"{name}.sha256")
+    hashed = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    known = digest or (record.read_text().strip() if record.is_file() else hashed[1] if hashed else "")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(known.lower()):
+        raise InputError(f"{path} has SHA-256 {found}, not {known}; delete it and fetch it again")
+    if not digest and not record.is_file():
+        write_atomically(record, found + "\n")
+        log.warning("%s: recorded SHA-256 %s at first use; it is verified from now on", name, found)
+    return path
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str, *, dropped: tuple[str, ...] = ()) -> None:
+    """Load every weight or none; entries that start with ``dropped`` (another task's classifier) are left out.
+
+    Raises:
+        InputError: weights missing, too many, or of another shape.
+    """
+    state = {name: value for name, value in state.items() if not name.startswith(dropped or ("\0",))}
+    own = module.state_dict()
+    missing = [name for name in own if name not in state]
+    unexpected = [name for name in state if name not in own]
+    if missing or unexpected:
+        listed = "; ".join(
+            f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            for what, names in (("missing", missing), ("unexpected", unexpected))
+            if names
+        )
+        raise InputError(f"weights {source} are not this backbone's: {listed}; give the weights of this very model")
+    for name, value in own.items():
+        if value.shape != state[name].shape:
+            found, wanted = tuple(state[name].shape), tuple(value.shape)
+            raise InputError(
+                f"weights {source} are of another width: {name} is {found}, wanted {wanted}; match `width`"
+            )
+    module.load_state_dict(state)

@@ -1,0 +1,49 @@
+"""Several losses as one."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dfer.types import Batch, Output
+
+
+class WeightedSum(nn.Module):
+    """Add losses, each times its weight.
+
+    A part that contains cross-entropy says so by ``include_ce``; at most one part may, so that it is counted once.
+
+    Raises:
+        ValueError: no parts, not one finite weight each, or cross-entropy counted twice.
+
+    Example:
+        >>> import torch
+        >>> from dfer.losses import CrossEntropy
+        >>> loss = WeightedSum([CrossEntropy()], weights=[0.5])
+        >>> batch = Batch(torch.zeros(1, 3, 1, 1, 1), torch.tensor([0]), torch.tensor([0]), torch.ones(1))
+        >>> loss(Output(torch.zeros(1, 7), torch.zeros(1, 4)), batch)
+        tensor(0.9730)
+    """
+
+    def __init__(self, losses: list[nn.Module], weights: list[float]) -> None:
+        super().__init__()
+        if not losses or len(losses) != len(weights) or not all(math.isfinite(weight) for weight in weights):
+            raise ValueError(f"{len(losses)} losses with weights {list(weights)}; give one finite weight each")
+        counted = [type(part).__name__ for part in losses if getattr(part, "include_ce", False)]
+        if len(counted) > 1:
+            raise ValueError(f"cross-entropy counted by {' and '.join(counted)}; give include_ce=False to all but one")
+        self.losses: Sequence[nn.Module] = nn.ModuleList(losses)  # type: ignore[assignment]
+        self.weights = tuple(weights)
+        self.include_ce = bool(counted)
+
+    def bind(self, train_dataset: object) -> None:
+        """Tell every part that asks for it what is trained on."""
+        for part in self.losses:
+            bind = getattr(part, "bind", None)
+            if bind is not None:
+                bind(train_dataset)
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        terms = [weight * loss(output, batch) for weight, loss in zip(self.weights, self.losses)]
+        return torch.stack(terms).sum()
