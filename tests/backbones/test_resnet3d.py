@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from torchvision.models import video
+from torchvision.models.video import MC3_18_Weights, R2Plus1D_18_Weights, R3D_18_Weights
+
+from dfer.backbones import BACKBONES, mc3_18, r2plus1d_18, r3d_18
+from dfer.backbones.resnet3d import KINETICS_MEAN, KINETICS_STD
+from dfer.errors import InputError
+
+PAIRS = [(r3d_18, video.r3d_18), (mc3_18, video.mc3_18), (r2plus1d_18, video.r2plus1d_18)]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_equals_torchvision(ours: Callable[..., nn.Module], theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
+    reference = theirs(num_classes=3).eval()
+    for module in reference.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.normal_(module.running_mean, std=0.1)  # or a wrong batch norm would go unseen
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    file = tmp_path / "weights.pth"
+    torch.save(reference.state_dict(), file)
+    backbone = ours(weights=str(file)).eval()
+    clip = torch.randn(1, 3, 8, 32, 32)
+    found: list[Tensor] = []
+    reference.layer4.register_forward_hook(lambda module, inputs, output: found.append(output))
+    with torch.no_grad():
+        reference(clip)
+        assert_close(backbone(clip), found[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [R3D_18_Weights, MC3_18_Weights, R2Plus1D_18_Weights])
+def test_statistics_are_torchvisions(weights: type[R3D_18_Weights]) -> None:
+    transform = weights.KINETICS400_V1.transforms()
+    assert (tuple(transform.mean), tuple(transform.std)) == (KINETICS_MEAN, KINETICS_STD)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_width_scales_every_stage(name: str) -> None:
+    backbone = BACKBONES[name](width=0.25)
+    assert backbone.stage_channels == {1: 16, 2: 32, 3: 64, 4: 128}
+    assert backbone(torch.zeros(1, 3, 8, 32, 32)).shape == (1, 128, 8 if name == "mc3_18" else 1, 2, 2)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("stage", [1, 2, 3, 4])
+def test_a_plugin_gets_its_stages_output(name: str, stage: int) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Double(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(tuple(x.shape))
+            return 2 * x
+
+    torch.manual_seed(0)
+    plain = BACKBONES[name](width=0.25).eval()
+    torch.manual_seed(0)
+    plugged = BACKBONES[name](width=0.25, plugins={stage: Double()}).eval()
+    clip = torch.randn(1, 3, 4, 16, 16)
+    with torch.no_grad():
+        assert not torch.equal(plain(clip), plugged(clip))
+    assert [shape[1] for shape in seen] == [plugged.stage_channels[stage]]
+
+
+def test_unknown_stage_and_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="stage 5"):
+        r3d_18(width=0.25, plugins={5: nn.Identity()})
+    with pytest.raises(ValueError, match="width 0"):
+        r3d_18(width=0)
+
+
+def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"KINETICS400_V1 are of width 1, asked for width 0\.25"):
+        r3d_18(weights="KINETICS400_V1", width=0.25)
+    file = tmp_path / "half.pth"
+    torch.save(r3d_18(width=0.5).state_dict(), file)
+    with pytest.raises(InputError, match=r"another width: stem.0.weight is \(32, .* wanted \(16, "):
+        r3d_18(weights=str(file), width=0.25)
+
+
+def test_weights_go_beside_plugins(tmp_path: Path) -> None:
+    file = tmp_path / "own.pth"
+    backbone = r3d_18(width=0.25)
+    torch.save(backbone.state_dict(), file)
+    plugged = r3d_18(weights=str(file), width=0.25, plugins={4: nn.BatchNorm3d(128)})
+    assert torch.equal(plugged.stem[0].weight, backbone.stem[0].weight)
+    assert "plugins.4.weight" in plugged.state_dict()

@@ -1,0 +1,115 @@
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models.video import R3D_18_Weights
+
+from dfer.backbones.weights import download, load_weights, read_state_dict, read_weights
+from dfer.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "checkpoints"
+
+
+def served(folder: Path, content: bytes, name: str = "model.pth") -> tuple[str, Path]:
+    file = folder / name
+    file.write_bytes(content)
+    return file.as_uri(), file
+
+
+def test_reads_both_formats_and_a_nested_state_dict(tmp_path: Path) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save(state, tmp_path / "a.pth")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "b.pth")
+    for name in ("a.safetensors", "a.pth", "b.pth"):
+        found = read_weights(str(tmp_path / name), R3D_18_Weights)
+        assert torch.equal(found["weight"], state["weight"])
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploded",)
+
+
+def test_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Bomb()}, tmp_path / "bomb.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Bomb()))
+    for name in ("bomb.pth", "raw.pth"):
+        with pytest.raises(InputError, match=f"{name} holds no plain weights"):
+            read_state_dict(tmp_path / name)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.pth", b""), ("a.pth", b"text"), ("a.safetensors", b"text")])
+def test_damaged_files_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match="holds no plain weights") as caught:
+        read_state_dict(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_something_else_than_a_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="no state dict but a list"):
+        read_state_dict(tmp_path / "list.pth")
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"'IMAGENET'.*KINETICS400_V1"):
+        read_weights("IMAGENET", R3D_18_Weights)
+
+
+def test_no_network_gives_one_line(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(InputError, match=r"cannot fetch .*r3d_18.* \(Network is unreachable\).*give its path"):
+        read_weights("KINETICS400_V1", R3D_18_Weights)
+
+
+def test_a_download_is_recorded_then_verified(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url, source = served(tmp_path, b"first")
+    digest = hashlib.sha256(b"first").hexdigest()
+    assert download(url).read_bytes() == b"first"
+    assert f"recorded SHA-256 {digest}" in caplog.text
+    caplog.clear()
+    source.unlink()
+    assert download(url) == cache / "model.pth"  # from the cache
+    assert not caplog.text
+    (cache / "model.pth").write_bytes(b"other")
+    with pytest.raises(InputError, match=f"not {digest}; delete it"):
+        download(url)
+
+
+def test_a_given_digest_and_one_in_the_name_are_checked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    digest = hashlib.sha256(b"content").hexdigest()
+    url, _ = served(tmp_path, b"content")
+    assert download(url, digest).is_file()
+    with pytest.raises(InputError, match="not " + "0" * 64):
+        download(url, "0" * 64)
+    assert download(served(tmp_path, b"content", f"net-{digest[:8]}.pth")[0]).is_file()
+    with pytest.raises(InputError, match="not 01234567"):
+        download(served(tmp_path, b"content", "net-01234567.pth")[0])
+
+
+def test_foreign_weights_are_listed() -> None:
+    module = nn.Linear(2, 3)
+    state = {"weight": torch.ones(3, 2), "gamma": torch.ones(1), "fc.weight": torch.ones(1)}
+    with pytest.raises(InputError, match="1 missing: bias; 1 unexpected: gamma;"):
+        load_weights(module, state, "x.pth", dropped=("fc.",))
+    many = {f"layer{i}": torch.ones(1) for i in range(9)} | module.state_dict()
+    with pytest.raises(InputError, match=r"9 unexpected: layer0, layer1, layer2, \.\.\.;"):
+        load_weights(module, many, "x.pth")

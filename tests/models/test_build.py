@@ -1,0 +1,99 @@
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from dfer.backbones import BACKBONES
+from dfer.errors import InputError
+from dfer.models import Recognizer
+from dfer.models.build import accepts, build, resolve
+
+YAML = """
+model:
+  class_path: dfer.models.Recognizer
+  init_args:
+    backbone:
+      class_path: dfer.backbones.r3d_18
+      init_args:
+        width: 0.25
+        plugins:
+          2: {class_path: dfer.modules.BiLSTM, init_args: {input_size: 8}}
+    temporal:
+      class_path: dfer.modules.BiLSTM
+      init_args: {input_size: 128, hidden_size: 32}
+    labels: [a, b]
+    num_classes: 2
+    window: 4
+"""
+
+
+def test_jsonargparse_and_we_build_the_same_from_yaml() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    config = parser.parse_string(YAML)
+    theirs = parser.instantiate(config).model
+    ours = build(config.model.as_dict())
+    assert isinstance(theirs, Recognizer)
+    assert str(ours) == str(theirs)
+    assert ours.input_spec == theirs.input_spec
+    assert "plugins.2.lstm.weight_ih_l0" in ours.backbone.state_dict()  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_builders_resolve_by_both_paths(name: str) -> None:
+    builder = BACKBONES[name]
+    assert resolve(f"dfer.backbones.{name}") is resolve(f"{builder.__module__}.{name}") is builder
+
+
+@pytest.mark.parametrize(
+    "class_path",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "torch.nn.Linear",
+        "dfer.runs.write_atomically",
+        "dfer.models.checkpoint.os.system",
+        "dfer.models.checkpoint.torch.load",
+        "dfer.models.cost",
+        "dfer.models.Cost",
+        "dfer.models.nn.Linear",
+        "dfer.backbones.BACKBONES",
+        "dfer.backbones.weights.download",
+        "dfer.modelsx.Recognizer",
+        "dfer.models.other.Recognizer",
+        "dfer",
+        "dfer.models",
+        "dfer.models.",
+        "",
+        None,
+        7,
+        ["os.system"],
+    ],
+)
+def test_nothing_else_is_built(class_path: object) -> None:
+    evil = {"class_path": class_path, "init_args": {"command": "touch exploded"}}
+    with pytest.raises(InputError, match="nothing else is built"):
+        build(evil)
+    with pytest.raises(InputError, match="nothing else is built"):
+        build({"class_path": "dfer.models.Recognizer", "init_args": {"backbone": evil}})
+    with pytest.raises(InputError, match="nothing else is built"):
+        build({"class_path": "dfer.backbones.r3d_18", "init_args": {"width": 0.25, "plugins": {"4": evil}}})
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(InputError, match="unexpected keyword argument 'depth'"):
+        build({"class_path": "dfer.backbones.r3d_18", "init_args": {"depth": 3}})
+
+
+def test_weights_are_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*args: object) -> None:
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    with torch.device("meta"):
+        build({"class_path": "dfer.backbones.r3d_18", "init_args": {"weights": "KINETICS400_V1"}})
+
+
+def test_accepts_reads_the_signature() -> None:
+    assert accepts(Recognizer, "labels")
+    assert not accepts(Recognizer, "weights")

@@ -1,0 +1,22 @@
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from dfer.modules import BiLSTM
+
+
+def test_equals_two_lstms() -> None:
+    head = BiLSTM(input_size=5, hidden_size=3)
+    forward, backward = nn.LSTM(5, 3, batch_first=True), nn.LSTM(5, 3, batch_first=True)
+    for name, value in head.lstm.named_parameters():
+        (backward if name.endswith("_reverse") else forward).get_parameter(name.removesuffix("_reverse")).data = value
+    tokens = torch.randn(2, 7, 5)
+    expected = torch.cat([forward(tokens)[0], backward(tokens.flip(1))[0].flip(1)], dim=2)
+    assert_close(head(tokens), expected)
+    assert head.out_features == 6
+
+
+def test_order_matters() -> None:
+    head = BiLSTM(input_size=5, hidden_size=3, num_layers=2)
+    tokens = torch.randn(1, 7, 5)
+    assert not torch.allclose(head(tokens).mean(dim=1), head(tokens[:, torch.randperm(7).flip(0)]).mean(dim=1))
