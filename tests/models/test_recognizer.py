@@ -87,3 +87,10 @@ def test_any_module_of_the_contract_is_a_backbone() -> None:
 
     model = Recognizer(Tiny(3, 4, kernel_size=3), frames=8, size=32)
     assert model(clips()).embedding.shape == (2, 4)
+
+
+def test_channels_last_is_the_same_model() -> None:
+    model = Recognizer(r3d_18(width=0.25), frames=8, size=32, window=4).eval()
+    clip = clips()
+    expected = model(clip).logits
+    assert_close(model.to(memory_format=torch.channels_last_3d)(clip).logits, expected)  # type: ignore[call-overload]
