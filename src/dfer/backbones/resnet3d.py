@@ -53,6 +53,8 @@ class ResNet3D(nn.Module):
         sizes = [round(base * width) for base in (64, 128, 256, 512)]
         if sizes[0] < 1:
             raise ValueError(f"width {width} leaves no channels; give a positive factor such as 0.25")
+        if weights is not None and weights.lower() in ("none", "null"):  # how an option on the command line arrives
+            weights = None
         if weights in published.__members__ and width != 1:
             raise InputError(f"weights {weights} are of width 1, asked for width {width}; give width 1 or weights null")
         self.stage_channels = dict(enumerate(sizes, start=1))

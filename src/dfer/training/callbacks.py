@@ -1,0 +1,179 @@
+"""What a run leaves behind, epoch by epoch, and what a person sees of it."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from dfer.errors import one_line
+from dfer.models import checkpoint
+from dfer.runs import RunFolder, write_atomically
+from dfer.training.module import Recognition
+from dfer.training.resume import random_state, set_random_state
+
+COLUMNS = ("war", "uar", "ece", "nll", "brier", "loss")
+
+
+class RunKeeper(pl.Callback):
+    """Write metrics, checkpoints, the resume state and the manifest after every epoch, each whole or not at all.
+
+    Args:
+        config: the model's ``class_path`` and ``init_args``, for its checkpoints.
+        about: what ``run.json`` says from the start.
+        validation: ``held_out`` or ``test``: what the curves show. With ``test`` (the paper's protocol) the best
+            epochs by WAR and by UAR are kept separately; else the best by WAR, ties by UAR.
+    """
+
+    def __init__(self, folder: RunFolder, config: Mapping[str, Any], about: Mapping[str, Any], validation: str) -> None:
+        self.folder = folder
+        self.config = config
+        self.about = dict(about)
+        self.validation = validation
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, dict[str, float]] = {}
+        self.seconds = 0.0
+        self._restored: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep what a resumed run goes on from, the random state included."""
+        return {"rows": self.rows, "best": self.best, "seconds": self.seconds, "random": random_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back; the random state is set when the next epoch starts."""
+        self.rows, self.best, self.seconds = state["rows"], state["best"], state["seconds"]
+        self._restored = state["random"]
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Say that the run is running."""
+        self._started = time.monotonic()
+        self.write_manifest(trainer, "running")
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Put a resumed run's random state back."""
+        self._epoch_started = time.monotonic()
+        if self._restored is not None:
+            set_random_state(self._restored)
+            self._restored = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write down the epoch and keep its weights."""
+        assert isinstance(module, Recognition)
+        epoch = trainer.current_epoch
+        now = time.monotonic()
+        found = module.validation_metrics
+        row = {
+            "epoch": epoch,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": module.training_metrics["loss"],
+            "train_war": module.training_metrics["war"],
+            **{f"{self.validation}_{name}": found[name] for name in COLUMNS},
+            "seconds": round(now - self._epoch_started, 3),
+        }
+        self.rows.append(row)
+        self.seconds += now - self._started
+        self._started = now
+        if not trainer.is_global_zero:
+            return
+        self._save(module, "last", epoch)
+        for metric, name in (("war", "best"), ("uar", "best-uar")):
+            separately = self.validation == "test"
+            rank = (found[metric],) if separately else (found["war"], found["uar"])
+            if rank > tuple(self.best.get(metric, {}).get("rank", (-1.0,))):
+                self.best[metric] = {"epoch": epoch, "value": found[metric], "rank": list(rank)}  # type: ignore[dict-item]
+                if metric == "war" or separately:
+                    self._save(module, name, epoch)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.folder.metrics, text.getvalue())
+        with SummaryWriter(str(self.folder.path / "tensorboard")) as board:
+            for name, value in row.items():
+                board.add_scalar(name, value, epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Say that the run is finished."""
+        self.write_manifest(trainer, "finished")
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave a usable checkpoint whatever happened, and say what did."""
+        assert isinstance(module, Recognition)
+        stopped = isinstance(exception, (KeyboardInterrupt, SystemExit))
+        if stopped and not self.folder.checkpoint("last").is_file():
+            self._save(module, "last", trainer.current_epoch)
+        self.write_manifest(trainer, "interrupted" if stopped else "failed", error=one_line(exception))
+
+    def write_manifest(self, trainer: pl.Trainer, state: str, error: str | None = None) -> None:
+        """Write ``run.json``."""
+        if not trainer.is_global_zero:
+            return
+        best = {name: {"epoch": of["epoch"], "value": of["value"]} for name, of in self.best.items()}
+        content = {**self.about, "state": state, "epochs": len(self.rows), "best": best}
+        content["seconds"] = round(self.seconds, 1)
+        if error:
+            content["error"] = error
+        self.folder.write_manifest(content)
+
+    def _save(self, module: Recognition, name: str, epoch: int) -> None:
+        about = {key: self.about.get(key) for key in ("recipe", "commit", "seed", "protocol", "data", "versions")}
+        about["epoch"] = epoch
+        checkpoint.save(module.model, self.folder.checkpoint(name), config=self.config, about=about)
+
+
+class ResumeState(pl.Callback):
+    """Keep the trainer's state after every epoch; it comes last, when the other callbacks have done their part."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write beside, then rename: a run killed while writing keeps the epoch before."""
+        path = self.folder.resume_state
+        partial = path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        partial.replace(path)
+
+
+class TrainingProgress(pl.Callback):
+    """Show the steps of the whole run with the time left, and a line per epoch."""
+
+    def __init__(self, validation: str) -> None:
+        self.validation = validation.replace("_", "-")
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Start the bar."""
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        console = Console(stderr=True)
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        total = int(trainer.estimated_stepping_batches)
+        self.task = self.bar.add_task("epoch 0", total=total, completed=trainer.global_step)
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=trainer.global_step, description=f"epoch {trainer.current_epoch}")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Say how the epoch went."""
+        assert isinstance(module, Recognition)
+        train, found = module.training_metrics, module.validation_metrics
+        self.bar.console.print(
+            f"epoch {trainer.current_epoch:3d}   train loss {train['loss']:.3f}  WAR {train['war']:.1%}   "
+            f"{self.validation} loss {found['loss']:.3f}  WAR {found['war']:.1%}  UAR {found['uar']:.1%}",
+            highlight=False,
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Take the bar away."""
+        if hasattr(self, "bar"):
+            self.bar.stop()

@@ -1,0 +1,28 @@
+"""``dfer cost`` as a user sees it."""
+
+import json
+
+import pytest
+
+from dfer.cli import main
+from dfer.experiments.cost import cost
+
+
+@pytest.mark.parametrize(("name", "gmac"), [("r3d_18", 40.7), ("mc3_18", 43.4), ("r2plus1d_18", 40.6)])
+def test_backbone(name: str, gmac: float, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost(name, json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["gmac"] == pytest.approx(gmac, abs=0.1)
+    assert found["published_gmac"] != found["gmac"]
+    assert found["frames"] == 16
+    assert found["size"] == 112
+
+
+def test_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost("synthetic/quickstart", "--model.model.size", "32") == 0
+    assert "32x32" in capsys.readouterr().out
+
+
+def test_unknown_name_lists_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "dfew/basline"]) == 2
+    assert "dfew/baseline" in capsys.readouterr().err
