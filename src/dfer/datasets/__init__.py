@@ -1,0 +1,10 @@
+"""The data sets of the field: clips on disk in their exact layouts, and drawn ones."""
+
+from dfer.datasets.base import ClipDataset
+from dfer.datasets.build import DATASETS, build
+from dfer.datasets.csv_clips import CSVClips
+from dfer.datasets.dfew import DFEW
+from dfer.datasets.ferv39k import FERV39k
+from dfer.datasets.folder import FolderClips
+
+__all__ = ["DATASETS", "DFEW", "CSVClips", "ClipDataset", "FERV39k", "FolderClips", "build"]

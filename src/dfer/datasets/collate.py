@@ -1,0 +1,53 @@
+"""From samples to batches: the only place where time and channels change places."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from dfer.datasets.base import ClipDataset
+from dfer.types import Batch, Sample
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch, ``(T, C, H, W)`` each to ``(B, C, T, H, W)``.
+
+    Example:
+        >>> collate([Sample(torch.zeros(16, 3, 8, 8, dtype=torch.uint8), 2, 40)]).clip.shape
+        torch.Size([1, 3, 16, 8, 8])
+    """
+    return Batch(
+        clip=torch.stack([sample.clip.transpose(0, 1) for sample in samples]),  # (B, C, T, H, W)
+        label=torch.tensor([sample.label for sample in samples]),
+        row=torch.tensor([sample.row for sample in samples]),
+        weight=torch.ones(len(samples)),
+    )
+
+
+def loader(
+    dataset: ClipDataset,
+    *,
+    batch_size: int,
+    sampler: Sampler[tuple[int, ...]] | None = None,
+    workers: int = 0,
+    persistent: bool = False,
+) -> DataLoader[Batch]:
+    """Load batches; without a sampler every row once, in order, as of epoch 0. No clip is dropped.
+
+    The batches depend on the sampler alone, not on the number or life of the workers, and loading leaves
+    torch's global random state as it was.
+    """
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # Batch is what collate makes of the data set's samples
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=persistent and workers > 0,
+        collate_fn=collate,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)  # workers are the parallel part; threads of each would fight over the cores

@@ -1,0 +1,162 @@
+"""Your own clips: a CSV file that lists them."""
+
+import csv
+import posixpath
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.datasets.base import ClipDataset
+from dfer.datasets.clip_files import ClipFiles
+from dfer.datasets.index import ClipIndex, index_listed
+from dfer.datasets.listing import (
+    Listed,
+    Listing,
+    Problem,
+    check_split,
+    one_of_each,
+    order_labels,
+    read_excluded,
+    read_lines,
+)
+from dfer.errors import InputError
+from dfer.labels import canonical
+from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+
+_REQUIRED = ("clip", "label", "split")
+_OPTIONAL = ("subject", "frames")
+
+
+class CSVClips(ClipDataset):
+    """Load the clips that a CSV file lists: ``clip,label,split[,subject][,frames]``.
+
+    ``clip`` is a frame folder or a video file, relative to the CSV file's folder, and the clip's id; ``label`` is a
+    name (``Anger`` and ``angry`` are one expression); ``split`` is ``train`` or ``test``. With ``subject`` the data
+    set knows its groups, so that a held-out part keeps subjects together. ``frames`` is only compared: frames are
+    counted on disk, and how many clips differ is logged once.
+
+    Args:
+        split: ``train`` or ``test``.
+        transform: ``EvalTransform()`` unless given.
+        exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+
+    Raises:
+        InputError: the file is missing, has no header, or a line of it is wrong.
+        ItemError: clips of the split are not on disk.
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        split: str,
+        *,
+        transform: ClipTransform | None = None,
+        seed: int = 0,
+        exclude: Path | str | None = None,
+    ) -> None:
+        file = Path(file)
+        check = f"dfer data check CSVClips {file}"
+        sets = {name: listing.without(read_excluded(exclude)) for name, listing in read_sets(file).items()}
+        clips = sets[check_split(split)].checked(file, check)
+        labels = order_labels(clip.label for listing in sets.values() for clip in listing.clips)
+        index = open_index(file)
+        self.files = ClipFiles(index, clips, entries(index, clips), check)
+        self._subjects = np.array([clip.subject for clip in clips], np.str_)
+        super().__init__(
+            labels=labels,
+            targets=np.array([labels.index(clip.label) for clip in clips], np.int64),
+            clip_ids=self.files.clip_ids,
+            transform=transform or EvalTransform(),
+            description={
+                "class": "CSVClips",
+                "args": {
+                    "file": str(file.absolute()),
+                    "seed": seed,
+                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
+                },
+            },
+            seed=seed,
+        )
+
+    def frame_count(self, row: int) -> int:
+        """Count the frames of a clip as they are on disk."""
+        return self.files.frame_count(row)
+
+    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
+        """Decode the wanted frames of a clip, in the order asked for."""
+        return self.files.read(row, wanted)
+
+    def groups(self) -> NDArray[np.str_] | None:
+        """Name each row's subject, None where the file names none."""
+        return self._subjects if self._subjects.all() else None
+
+
+def open_index(file: Path) -> ClipIndex:
+    """Open or make the index of all clips of a CSV file, of both splits.
+
+    Raises:
+        InputError: the file is missing or has no header.
+    """
+    clips = dict.fromkeys(clip.clip_id for listing in read_sets(file).values() for clip in listing.clips)
+    return index_listed(file.parent, file.stem, list(clips))
+
+
+def entries(index: ClipIndex, clips: list[Listed]) -> list[int]:
+    """Find each clip's entry in the index."""
+    known = {path: entry for entry, path in enumerate(index.clips)}
+    return [known[clip.clip_id] for clip in clips]
+
+
+def read_sets(file: Path) -> dict[str, Listing]:
+    """Read both splits; wrong lines become problems of both where they name no split.
+
+    Raises:
+        InputError: the file is missing or has no header.
+    """
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; give the CSV file, or read the folder as FolderClips")
+    lines = read_lines(file)
+    rows = csv.reader(line for _, line in lines)
+    header = [name.strip().lower() for name in next(rows, [])]
+    if not set(_REQUIRED) <= set(header) or set(header) - set(_REQUIRED) - set(_OPTIONAL):
+        found = f"{lines[0][1][:60]!r} where the header" if lines else "empty; the header"
+        raise InputError(f"{file}:1: {found} 'clip,label,split' or 'clip,label,split,subject' belongs; add it")
+    clips: dict[str, list[Listed]] = {"train": [], "test": []}
+    problems: dict[str, list[Problem]] = {"train": [], "test": []}
+    for (number, _), row in zip(lines[1:], rows):
+        where = f"{file}:{number}"
+        fields = dict(zip(header, (value.strip() for value in row)))
+        split = fields.get("split", "").lower()
+        clip_id = posixpath.normpath(fields.get("clip", "").replace("\\", "/")) if fields.get("clip") else ""
+        reason = _wrong(header, row, fields, split)
+        if reason:
+            for name in (split,) if split in problems else problems:
+                problems[name].append(Problem(clip_id, reason, where))
+            continue
+        frames = int(fields["frames"]) if fields.get("frames") else None
+        clips[split].append(Listed(clip_id, canonical(fields["label"]), where, fields.get("subject", ""), frames))
+    found_sets = {}
+    for name in clips:
+        once = one_of_each(clips[name])
+        found_sets[name] = Listing(once.clips, [*problems[name], *once.problems])
+    return found_sets
+
+
+def _wrong(header: list[str], row: list[str], fields: dict[str, str], split: str) -> str:
+    """Say what is wrong with a line; empty where nothing is."""
+    if len(row) != len(header):
+        return f"{len(row)} fields where the header has {len(header)}; quote names with commas"
+    if not fields["clip"] or not fields["label"]:
+        return "no clip or no label"
+    if Path(fields["clip"]).is_absolute():
+        return f"clip {fields['clip']!r} is absolute; write it relative to the CSV file"
+    if fields["label"].isdecimal():
+        return f"label {fields['label']} is a number; write the class's name"
+    if split not in ("train", "test"):
+        return f"split {fields['split']!r} is neither train nor test"
+    if "subject" in fields and not fields["subject"]:
+        return f"clip {fields['clip']} has no subject while the header names one; fill it in or drop the column"
+    if fields.get("frames") and not fields["frames"].isdecimal():
+        return f"frames {fields['frames']!r} is no number"
+    return ""

@@ -1,0 +1,197 @@
+"""DFEW: 11,697 single-labelled clips from films, seven expressions, five folds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.datasets.base import ClipDataset
+from dfer.datasets.clip_files import ClipFiles
+from dfer.datasets.index import ClipIndex, index_tree
+from dfer.datasets.listing import (
+    Listed,
+    Listing,
+    Problem,
+    check_split,
+    contents,
+    existing_root,
+    one_of_each,
+    read_excluded,
+    read_lines,
+)
+from dfer.errors import InputError
+from dfer.labels import BASIC
+from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+
+FOLDS = (1, 2, 3, 4, 5)
+MEDIA = {"frames": "Clip/clip_224x224", "frames16": "Clip/clip_224x224_16f", "video": "Clip/original"}
+SINGLE_LABELLED = (2445, 1894, 2669, 2173, 1469, 145, 902)
+"""Published clips per class, in the order of ``dfer.labels.BASIC``."""
+PUBLISHED_TEST = {
+    1: (489, 379, 534, 435, 294, 29, 181),
+    2: (489, 379, 534, 435, 294, 29, 181),
+    3: (489, 379, 534, 435, 294, 29, 180),
+    4: (489, 379, 534, 434, 294, 29, 180),
+    5: (489, 378, 533, 434, 293, 29, 180),
+}
+"""Published test clips per fold and class; the rest of ``SINGLE_LABELLED`` is the fold's training set."""
+
+_HEADER = "video_name,label"
+
+
+class DFEW(ClipDataset):
+    """Load one split of one fold of DFEW (Jiang et al. 2020).
+
+    The folds: in every class, the clips sorted by id are cut into five consecutive blocks, the longer ones first;
+    block k is the test set of fold k. So the test sets are disjoint and cover everything. They do not keep films
+    apart. Labels in the files are 1 to 7 in the order of ``dfer.labels.BASIC``; look-alike files that count from 0
+    are refused. Frames are counted on disk. Clip ids are the five-digit ones, ``00001``.
+
+    Args:
+        root: holds ``Clip`` and ``EmoLabel_DataSplit``.
+        split: ``train`` or ``test``.
+        media: ``frames`` (``clip_224x224``), ``frames16`` (``clip_224x224_16f``) or ``video`` (``original``).
+        transform: ``EvalTransform()`` unless given.
+        exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+
+    Raises:
+        InputError: a file or folder is missing, or an annotation is wrong.
+        ItemError: clips of the split are not on disk.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str,
+        fold: int = 1,
+        *,
+        media: Literal["frames", "frames16", "video"] = "frames",
+        transform: ClipTransform | None = None,
+        seed: int = 0,
+        exclude: Path | str | None = None,
+    ) -> None:
+        root = existing_root(root)
+        check = f"dfer data check DFEW {root}"
+        listing = read_set(root, split, fold).without(read_excluded(exclude))
+        clips = listing.checked(set_path(root, split, fold), check)
+        index = open_index(root, media)
+        self.files = ClipFiles(index, clips, entries(index, clips), check)
+        super().__init__(
+            labels=BASIC,
+            targets=np.array([BASIC.index(clip.label) for clip in clips], np.int64),
+            clip_ids=self.files.clip_ids,
+            transform=transform or EvalTransform(),
+            description={
+                "class": "DFEW",
+                "args": {
+                    "root": str(root.absolute()),
+                    "fold": fold,
+                    "media": media,
+                    "seed": seed,
+                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
+                },
+            },
+            seed=seed,
+        )
+
+    def frame_count(self, row: int) -> int:
+        """Count the frames of a clip as they are on disk."""
+        return self.files.frame_count(row)
+
+    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
+        """Decode the wanted frames of a clip, in the order asked for."""
+        return self.files.read(row, wanted)
+
+
+def set_path(root: Path, split: str, fold: int) -> Path:
+    """Name the annotation file of a split and fold."""
+    return root / "EmoLabel_DataSplit" / f"{split}(single-labeled)" / f"set_{fold}.csv"
+
+
+def open_index(root: Path, media: str) -> ClipIndex:
+    """Open or make the index of one kind of media.
+
+    Raises:
+        InputError: there is no such kind, or not in this root.
+    """
+    if media not in MEDIA:
+        raise InputError(f"DFEW has no media {media!r}; choose one of {', '.join(MEDIA)}")
+    if not (root / MEDIA[media]).is_dir():
+        others = [name for name, folder in MEDIA.items() if (root / folder).is_dir()]
+        there = f"there is media={', '.join(map(repr, others))}" if others else f"the root holds {contents(root)}"
+        raise InputError(f"{root / MEDIA[media]} not found; {there}")
+    return index_tree(root, MEDIA[media], depth=1)
+
+
+def entries(index: ClipIndex, clips: Sequence[Listed]) -> list[int]:
+    """Find each clip's entry in the index by the number in its name, -1 where it has none."""
+    numbers: dict[int, int] = {}
+    for entry, path in enumerate(index.clips):
+        stem = path.rpartition("/")[2].partition(".")[0]
+        if stem.isdecimal():
+            numbers.setdefault(int(stem), entry)
+    return [numbers.get(int(clip.clip_id), -1) for clip in clips]
+
+
+def read_set(root: Path, split: str, fold: int) -> Listing:
+    """Read the annotation of a split and fold; wrong lines become problems.
+
+    Raises:
+        InputError: no such split or fold, the file is missing, or its header is.
+    """
+    if fold not in FOLDS:
+        raise InputError(f"DFEW has no fold {fold}; choose 1 to 5")
+    path = set_path(root, check_split(split), fold)
+    if not path.is_file():
+        raise InputError(f"{path} not found; the root holds {contents(root)}: give the folder that holds DFEW's own "
+                         "Clip and EmoLabel_DataSplit")  # fmt: skip
+    listing, ids = _parse(path)
+    if 0 in ids:
+        bare = Problem("", "these labels are 0-based (a 0 stands there), DFEW's own are 1 to 7; take the set files "
+                           "that come with DFEW", f"{path}:{ids[0]}")  # fmt: skip
+        return Listing([], [bare])
+    if listing.clips and 7 not in ids and not _counts_from_one(root, split, fold):
+        unsure = Problem("", "neither a label 0 nor a 7 in this fold, so nothing tells whether labels count from 0 or "
+                             "from 1; take the set files that come with DFEW", str(path))  # fmt: skip
+        return Listing(listing.clips, [*listing.problems, unsure])
+    return listing
+
+
+def _counts_from_one(root: Path, split: str, fold: int) -> bool:
+    """Look for a 7, and no 0, in the other split of the same fold, where a rare class may be absent from this one."""
+    other = set_path(root, "test" if split == "train" else "train", fold)
+    if not other.is_file():
+        return False
+    _, ids = _parse(other)
+    return 7 in ids and 0 not in ids
+
+
+def _parse(path: Path) -> tuple[Listing, dict[int, int]]:
+    """Read a set file; also give, for each number met as a label, its first line."""
+    lines = read_lines(path)
+    if lines and lines[0][1].replace(" ", "").lower() != _HEADER:
+        raise InputError(f"{path}:{lines[0][0]}: {lines[0][1][:60]!r} where the header {_HEADER!r} belongs; restore it")
+    clips, problems, ids = [], [], dict[int, int]()
+    for number, line in lines[1:]:
+        where = f"{path}:{number}"
+        name, comma, label = (part.strip() for part in line.partition(","))
+        if not comma or not _is_number(name):
+            problems.append(Problem("", f"{line[:60]!r} is no clip number and label such as '2522,6'", where))
+            continue
+        clip_id = f"{int(name):05d}"
+        if not _is_number(label):
+            problems.append(Problem(clip_id, f"label {label[:30]!r} of clip {clip_id} is no number from 1 to 7", where))
+            continue
+        ids.setdefault(int(label), number)
+        if not 1 <= int(label) <= len(BASIC):
+            problems.append(Problem(clip_id, f"label {int(label)} of clip {clip_id} is not one of 1 to 7", where))
+            continue
+        clips.append(Listed(clip_id, BASIC[int(label) - 1], where))
+    once = one_of_each(clips)
+    return Listing(once.clips, [*problems, *once.problems]), ids
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()

@@ -1,0 +1,169 @@
+"""FERV39k: 38,935 clips from 22 scenes, seven expressions, one official split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.datasets.base import ClipDataset
+from dfer.datasets.clip_files import ClipFiles
+from dfer.datasets.index import ClipIndex, index_tree
+from dfer.datasets.listing import (
+    Listed,
+    Listing,
+    Problem,
+    check_split,
+    contents,
+    existing_root,
+    one_of_each,
+    read_excluded,
+    read_lines,
+)
+from dfer.errors import InputError
+from dfer.labels import BASIC, canonical
+from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+
+MEDIA = {"frames": "2_ClipsforFaceCrop", "video": "0_7_LabelClips"}
+PUBLISHED = {
+    "train": (5854, 5523, 7790, 5906, 2502, 1833, 1680),
+    "test": (1473, 1393, 1958, 1487, 638, 467, 431),
+}
+"""Published clips per split and class, in the order of ``dfer.labels.BASIC``."""
+
+
+class FERV39k(ClipDataset):
+    """Load one split of FERV39k (Wang et al. 2022).
+
+    The annotation has no header: its first line is a clip like any other. Labels are names; files with numbers
+    instead are refused, since two orders of them circulate. The folders of the annotation and of the clips are found
+    in the root itself or in a folder ``FERV39k`` in it, also where the folder of clips is doubled. Frames are counted
+    on disk. Clip ids are as annotated, ``Action/Sad/0010``.
+
+    Args:
+        root: holds ``4_setups`` and ``2_ClipsforFaceCrop``.
+        split: ``train`` or ``test``; there is no official validation split.
+        media: ``frames`` (``2_ClipsforFaceCrop``) or ``video`` (``0_7_LabelClips``).
+        transform: ``EvalTransform()`` unless given.
+        exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+
+    Raises:
+        InputError: a file or folder is missing, or an annotation is wrong.
+        ItemError: clips of the split are not on disk.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str,
+        *,
+        media: Literal["frames", "video"] = "frames",
+        transform: ClipTransform | None = None,
+        seed: int = 0,
+        exclude: Path | str | None = None,
+    ) -> None:
+        root = existing_root(root)
+        check = f"dfer data check FERV39k {root}"
+        listing = read_set(root, split).without(read_excluded(exclude))
+        clips = listing.checked(set_path(root, split), check)
+        index = open_index(root, media)
+        self.files = ClipFiles(index, clips, entries(index, clips), check)
+        super().__init__(
+            labels=BASIC,
+            targets=np.array([BASIC.index(clip.label) for clip in clips], np.int64),
+            clip_ids=self.files.clip_ids,
+            transform=transform or EvalTransform(),
+            description={
+                "class": "FERV39k",
+                "args": {
+                    "root": str(root.absolute()),
+                    "media": media,
+                    "seed": seed,
+                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
+                },
+            },
+            seed=seed,
+        )
+
+    def frame_count(self, row: int) -> int:
+        """Count the frames of a clip as they are on disk."""
+        return self.files.frame_count(row)
+
+    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
+        """Decode the wanted frames of a clip, in the order asked for."""
+        return self.files.read(row, wanted)
+
+
+def set_path(root: Path, split: str) -> Path:
+    """Find the annotation file of a split.
+
+    Raises:
+        InputError: no such split, or no such file in any known variant of the layout.
+    """
+    name = Path("4_setups", "All_scenes", f"{check_split(split)}_All.csv")
+    return root / _find(root, [name.as_posix()])
+
+
+def open_index(root: Path, media: str) -> ClipIndex:
+    """Open or make the index of one kind of media.
+
+    Raises:
+        InputError: there is no such kind, or not in this root.
+    """
+    if media not in MEDIA:
+        raise InputError(f"FERV39k has no media {media!r}; choose one of {', '.join(MEDIA)}")
+    name = MEDIA[media]
+    return index_tree(root, _find(root, [f"{name}/{name}", name]), depth=3)
+
+
+def _find(root: Path, names: list[str]) -> str:
+    """Find the first of these in the root or in a folder called after the data set; relative to the root."""
+    inner = [path.name for path in sorted(root.iterdir()) if path.name.lower() == "ferv39k"]
+    for place in ["", *(f"{folder}/" for folder in inner)]:
+        for name in names:
+            if (root / place / name).exists():
+                return place + name
+    raise InputError(f"{root} holds no {names[-1]}, nor does a folder FERV39k in it; it holds {contents(root)}: give "
+                     "the folder that holds 4_setups and 2_ClipsforFaceCrop")  # fmt: skip
+
+
+def entries(index: ClipIndex, clips: Sequence[Listed]) -> list[int]:
+    """Find each clip's entry in the index by scene, class and number, -1 where it has none."""
+    known: dict[str, int] = {}
+    for entry, path in enumerate(index.clips):
+        known.setdefault(_key(path), entry)
+    return [known.get(clip.clip_id, -1) for clip in clips]
+
+
+def _key(path: str) -> str:
+    scene, expression, clip = path.split("/")[-3:]
+    return f"{scene}/{expression}/{clip.partition('.')[0]}"
+
+
+def read_set(root: Path, split: str) -> Listing:
+    """Read the annotation of a split; wrong lines become problems.
+
+    Raises:
+        InputError: no such split, the file is missing, or it begins with a header.
+    """
+    path = set_path(root, split)
+    clips, problems = [], []
+    for number, line in read_lines(path):
+        where = f"{path}:{number}"
+        clip_id, _, label = line.rpartition(" ")
+        clip_id = clip_id.strip().strip("/")
+        if number == 1 and "/" not in line:
+            raise InputError(f"{where}: a header ({line[:60]!r}) where none belongs; delete that line")
+        if clip_id.count("/") != 2:
+            problems.append(Problem("", f"{line[:60]!r} is no clip and label such as 'Action/Sad/0010 Sad'", where))
+        elif label.isdecimal():
+            text = f"label {label} is a number, and two orders of them circulate; take the file with names"
+            problems.append(Problem(clip_id, text, where))
+        elif canonical(label) not in BASIC:
+            text = f"label {label!r} is unknown; FERV39k's are Happy Sad Neutral Angry Surprise Disgust Fear"
+            problems.append(Problem(clip_id, text, where))
+        else:
+            clips.append(Listed(clip_id, canonical(label), where))
+    once = one_of_each(clips)
+    return Listing(once.clips, [*problems, *once.problems])
