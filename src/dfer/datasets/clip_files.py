@@ -38,7 +38,8 @@ class ClipFiles:
         self.entries = np.array(entries, np.int64)
         self.check = check
         # In shared memory, so that what a worker met is known to all.
-        self.skipped = torch.zeros(len(clips), dtype=torch.int32).share_memory_()
+        self.skipped = torch.zeros(len(clips), dtype=torch.int32)
+        self.skipped.share_memory_()  # type: ignore[no-untyped-call]
         self._refuse_unusable(clips)
         differing = sum(clip.frames not in (None, int(index.counts[i])) for clip, i in zip(clips, entries))
         if differing:
@@ -68,7 +69,10 @@ class ClipFiles:
         """
         entry = int(self.entries[row])
         if self.index.kinds[entry] == VIDEO:
-            return read_frames(Path(self.index.path(entry)), wanted)
+            try:
+                return read_frames(Path(self.index.path(entry)), wanted)
+            except ItemError as error:
+                raise ItemError(f"clip {self.clip_ids[row]}: {error} (`{self.check} --decode` lists all)") from error
         folder, names = self.index.path(entry), self.index.frame_names(entry)
         frames: dict[int, Frame | None] = {}
 

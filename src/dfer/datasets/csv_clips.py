@@ -2,6 +2,7 @@
 
 import csv
 import posixpath
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ class CSVClips(ClipDataset):
         check = f"dfer data check CSVClips {file}"
         sets = {name: listing.without(read_excluded(exclude)) for name, listing in read_sets(file).items()}
         clips = sets[check_split(split)].checked(file, check)
-        labels = order_labels(clip.label for listing in sets.values() for clip in listing.clips)
+        labels = labels_of(sets.values())
         index = open_index(file)
         self.files = ClipFiles(index, clips, entries(index, clips), check)
         self._subjects = np.array([clip.subject for clip in clips], np.str_)
@@ -100,6 +101,11 @@ def open_index(file: Path) -> ClipIndex:
     """
     clips = dict.fromkeys(clip.clip_id for listing in read_sets(file).values() for clip in listing.clips)
     return index_listed(file.parent, file.stem, list(clips))
+
+
+def labels_of(listings: Iterable[Listing]) -> tuple[str, ...]:
+    """Name the classes: known expressions in their usual order, then all others."""
+    return order_labels(clip.label for listing in listings for clip in listing.clips)
 
 
 def entries(index: ClipIndex, clips: list[Listed]) -> list[int]:

@@ -117,6 +117,14 @@ def open_index(root: Path, media: str) -> ClipIndex:
     return index_tree(root, _find(root, [f"{name}/{name}", name]), depth=3)
 
 
+def has_media(root: Path, media: str) -> bool:
+    """Say whether a kind of media is there."""
+    try:
+        return bool(_find(root, [MEDIA[media]]))
+    except InputError:
+        return False
+
+
 def _find(root: Path, names: list[str]) -> str:
     """Find the first of these in the root or in a folder called after the data set; relative to the root."""
     inner = [path.name for path in sorted(root.iterdir()) if path.name.lower() == "ferv39k"]

@@ -55,7 +55,9 @@ class FolderClips(ClipDataset):
         clips = [(clip, entry) for clip, entry in chosen if clip.clip_id not in excluded]
         if not clips:
             raise InputError(f"{root} holds no clip of the split {split}; add clips, or exclude fewer")
-        self.files = ClipFiles(index, *zip(*clips), check=f"dfer data check FolderClips {root}")
+        self.files = ClipFiles(
+            index, [clip for clip, _ in clips], [entry for _, entry in clips], f"dfer data check FolderClips {root}"
+        )
         labels = labels_of(index)
         super().__init__(
             labels=labels,
