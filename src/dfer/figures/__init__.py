@@ -1,0 +1,9 @@
+"""Figures: arrays in, a matplotlib Figure out; this room knows no model and no disk."""
+
+from dfer.figures.confusion import confusion
+from dfer.figures.curves import curves
+from dfer.figures.film_strip import film_strip
+from dfer.figures.reliability import reliability
+from dfer.figures.style import render
+
+__all__ = ["confusion", "curves", "film_strip", "reliability", "render"]
