@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 
 from dfer.errors import InputError
+from dfer.experiments.budget import BUDGETS
 from dfer.experiments.statistics import METRICS
 
 COSTS: Final = ("parameters", "gmac", "seconds")
@@ -20,9 +21,10 @@ COLUMNS: Final = (*METRICS, "recall", *COSTS)
 """Every column a grid may ask for; ``recall`` stands for one column per class."""
 
 GRID_KEYS: Final = (
-    "title note recipe overrides budgets baseline columns differences seeds folds rows".split()  # in this order
+    *("title", "note", "recipe", "overrides", "budgets", "baseline"),
+    *("columns", "differences", "seeds", "folds", "rows"),
 )
-ROW_KEYS: Final = "name recipe overrides published published_only seeds predictions".split()
+ROW_KEYS: Final = ("name", "recipe", "overrides", "published", "published_only", "seeds", "predictions")
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def parse_grid(content: object, name: str, *, where: str) -> Grid:
     measured = [column for column in columns if column in METRICS]
     differences = _metrics(table.get("differences", measured[:1]), METRICS, f"{where}, differences")
     budgets = _mapping(table.get("budgets") or {}, f"{where}, budgets")
+    _known_keys(budgets, tuple(BUDGETS), f"{where}, budgets")
     folds = table.get("folds")
     return Grid(
         name=name,

@@ -1,7 +1,7 @@
 """What a row's saved predictions say, and whether it differs from the baseline's on the same clips.
 
 Every metric here is a function of sums over clips of a few terms per clip; so a resample of the clips is one product
-of counts with terms, and thousands of resamples take a moment. The figures equal ``dfer.metrics``'.
+of counts with terms, and thousands of resamples take a moment.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
+from dfer.metrics import Figures, evaluate
 from dfer.predictions import Predictions
 
 METRICS: Final = ("war", "uar", "ece", "nll", "brier")
@@ -60,10 +61,9 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(float(np.mean(values)), deviation, len(values))
 
 
-def value(predictions: Predictions, metric: str) -> float:
+def figures(predictions: Predictions) -> Figures:
     """Measure one run, before any temperature, as the published figures are."""
-    terms = _terms(predictions, metric)
-    return float(_reduce(terms.sum(axis=0), len(terms), metric))
+    return evaluate(predictions.probabilities(1.0), predictions.label)
 
 
 def paired_difference(
@@ -164,37 +164,34 @@ def _counts(index: NDArray[np.int64]) -> NDArray[np.float64]:
 def _terms(predictions: Predictions, metric: str) -> NDArray[np.float64]:
     """Give each clip's part in the sums that make the metric, ``(N, M)``."""
     p, y = predictions.probabilities(1.0), predictions.label
+    terms: NDArray[np.float64]
     correct = (p.argmax(axis=1) == y).astype(np.float64)
     if metric == "war":
-        return correct[:, None]
-    if metric in ("uar", "recall"):
+        terms = correct[:, None]
+    elif metric == "uar":
         truth = np.eye(p.shape[1])[y]
-        return np.concatenate([truth * correct[:, None], truth], axis=1)  # (N, 2 K)
-    if metric == "ece":
+        terms = np.concatenate([truth * correct[:, None], truth], axis=1)  # (N, 2 K)
+    elif metric == "ece":
         confidence = p.max(axis=1)
         which = np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left")  # closed on the right
-        return np.eye(BINS)[which] * (confidence - correct)[:, None]
-    if metric == "nll":
-        return -np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(np.float64).eps))[:, None]
-    if metric == "brier":
-        return ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1, keepdims=True)
-    raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
+        terms = np.eye(BINS)[which] * (confidence - correct)[:, None]
+    elif metric == "nll":
+        terms = -np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(np.float64).eps))[:, None]
+    elif metric == "brier":
+        terms = ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1, keepdims=True)
+    else:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
+    return terms
 
 
 def _reduce(sums: NDArray[np.float64], clips: int, metric: str) -> NDArray[np.float64]:
     """Make the metric of sums over clips, ``(..., M)`` -> ``(...)``."""
+    whole: NDArray[np.float64]
     if metric == "uar":
-        return np.nanmean(_recall(sums), axis=-1)  # type: ignore[no-any-return]
-    if metric == "ece":
-        return np.abs(sums).sum(axis=-1) / clips  # type: ignore[no-any-return]
-    return sums[..., 0] / clips  # type: ignore[no-any-return]
-
-
-def _recall(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    hits, count = np.split(sums, 2, axis=-1)
-    return np.where(count > 0, hits / np.maximum(count, 1), np.nan)
-
-
-def recall(predictions: Predictions) -> list[float]:
-    """Give each class's share of clips recognised, nan for a class without a clip."""
-    return _recall(_terms(predictions, "recall").sum(axis=0)).tolist()  # type: ignore[no-any-return]
+        hits, count = np.split(sums, 2, axis=-1)  # (..., K)
+        whole = np.nanmean(np.where(count > 0, hits / np.maximum(count, 1), np.nan), axis=-1)
+    elif metric == "ece":
+        whole = np.abs(sums).sum(axis=-1) / clips
+    else:
+        whole = sums[..., 0] / clips
+    return whole
