@@ -1,5 +1,6 @@
 """Which clips lie in a folder and which frames each has: found once, saved beside them, opened at once."""
-# ruff: noqa: PTH  (Path objects take longer than the system calls that they stand for; a million files are asked)
+# Path objects take longer than the system calls that they stand for, and a million files are asked.
+# ruff: noqa: PTH116, PTH118, PTH208
 
 import hashlib
 import json

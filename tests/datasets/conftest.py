@@ -1,0 +1,93 @@
+"""Small trees in the exact layouts of the data sets; the grey value of a frame tells its number."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from dfer.labels import BASIC
+from dfer.video.encode import write_video
+
+GREY_STEP = 8
+
+
+class Trees:
+    """Writes data sets below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def picture(self, number: int, size: int = 16) -> np.ndarray:
+        """A grey picture whose value tells its number."""
+        return np.full((size, size, 3), number * GREY_STEP, np.uint8)
+
+    def clip(self, folder: Path, names: Sequence[str]) -> Path:
+        """Frames of these names; the n-th one, from 1, shows n."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, name in enumerate(names, 1):
+            (folder / name).write_bytes(simplejpeg.encode_jpeg(self.picture(number), quality=95))
+        return folder
+
+    def video(self, path: Path, frames: int) -> Path:
+        write_video(path, [self.picture(number, 32) for number in range(1, frames + 1)])
+        return path
+
+    def dfew(self, clips: int = 70, frames: int = 3) -> Path:
+        """Label of clip i: i % 7 + 1; folds by DFEW's rule."""
+        root = self.root / "DFEW"
+        label_of = {i: i % 7 + 1 for i in range(1, clips + 1)}
+        fold_of: dict[int, int] = {}
+        for label in range(1, 8):
+            ids = [i for i in label_of if label_of[i] == label]
+            for fold, block in enumerate(np.array_split(ids, 5), 1):
+                fold_of |= {int(i): fold for i in block}
+        for fold in range(1, 6):
+            for split in ("train", "test"):
+                chosen = [i for i in label_of if (fold_of[i] == fold) == (split == "test")]
+                path = root / "EmoLabel_DataSplit" / f"{split}(single-labeled)" / f"set_{fold}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("video_name,label\n" + "".join(f"{i},{label_of[i]}\n" for i in chosen))
+        for i in label_of:
+            names = [f"{i:05d}_{n:05d}.jpg" for n in range(1, frames + 1)]
+            self.clip(root / "Clip/clip_224x224" / f"{i:05d}", names)
+        return root
+
+    def ferv39k(self, setups: str = "4_setups", clips: str = "2_ClipsforFaceCrop") -> Path:
+        """Per class three training clips and one test clip, in the scene Action."""
+        root = self.root / "FERV39k"
+        names = {"angry": "Angry", "sad": "Sad", "happy": "Happy", "fear": "Fear"}
+        lines: dict[str, list[str]] = {"train": [], "test": []}
+        for k, label in enumerate(BASIC):
+            for n in range(4):
+                clip_id = f"Action/{names.get(label, label.title())}/{100 * k + n:04d}"
+                self.clip(root / clips / clip_id, [f"{i:02d}.jpg" for i in range(1, 4)])
+                lines["test" if n == 3 else "train"].append(f"{clip_id} {clip_id.split('/')[1]}\n")
+        for split in lines:
+            path = root / setups / "All_scenes" / f"{split}_All.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(lines[split]))
+        return root
+
+    def folder(self, splits: Sequence[str] = (), clips: int = 5) -> Path:
+        root = self.root / "folder"
+        for split in splits or ("",):
+            for label in ("Happiness", "anger"):
+                for n in range(clips):
+                    self.clip(root / split / label / f"clip {n}", ["1.jpg", "2.jpg"])
+        return root
+
+    def csv(self, text: str, clips: Sequence[str] = ("a", "b", "c")) -> Path:
+        root = self.root / "csv"
+        for clip in clips:
+            self.clip(root / clip, ["1.jpg", "2.jpg"])
+        path = root / "clips.csv"
+        path.write_bytes(text.encode())
+        return path
+
+
+@pytest.fixture
+def trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trees:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Trees(tmp_path / "data")

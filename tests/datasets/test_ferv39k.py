@@ -1,0 +1,85 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfer.datasets import FERV39k
+from dfer.datasets.ferv39k import PUBLISHED, set_path
+from dfer.errors import InputError, ItemError
+from dfer.labels import BASIC
+
+
+def test_published_counts() -> None:
+    assert [sum(PUBLISHED[split]) for split in ("train", "test")] == [31_088, 7_847]
+
+
+@pytest.mark.parametrize(
+    ("setups", "clips"),
+    [
+        ("4_setups", "2_ClipsforFaceCrop"),
+        ("FERV39k/4_setups", "2_ClipsforFaceCrop"),
+        ("4_setups", "2_ClipsforFaceCrop/2_ClipsforFaceCrop"),
+        ("FERV39k/4_setups", "2_ClipsforFaceCrop/2_ClipsforFaceCrop"),
+        ("FERV39k/4_setups", "FERV39k/2_ClipsforFaceCrop"),
+    ],
+)
+def test_root_variants_and_no_line_is_skipped(trees: Any, setups: str, clips: str) -> None:
+    root = trees.ferv39k(setups, clips)
+    train, test = FERV39k(root, "train"), FERV39k(root, "test")
+    assert train.labels == BASIC
+    assert train.class_counts.tolist() == [3] * 7
+    assert test.class_counts.tolist() == [1] * 7
+    assert train.clip_id(0) == "Action/Happy/0000"
+    assert train.labels[train[0].label] == "happy"
+    assert train.frame_count(0) == 3
+
+
+def test_videos(trees: Any) -> None:
+    root = trees.ferv39k()
+    trees.video(root / "0_7_LabelClips/Action/Sad/0100.mp4", 5)
+    set_path(root, "test").write_text("Action/Sad/0100 Sad\n")
+    data = FERV39k(root, "test", media="video")
+    assert data.frame_count(0) == 5
+    assert data[0].clip.shape == (16, 3, 112, 112)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lists no clip"),
+        ("clip label\nAction/Sad/0100 Sad\n", r"train_All.csv:1: a header \('clip label'\) where none belongs"),
+        ("video_name,label\nAction/Sad/0100 Sad\n", r"a header"),
+        ("Action/Sad/0100 Sad\nAction/Sad/0101 Bored\n", r"train_All.csv:2: label 'Bored' is unknown; FERV39k's are"),
+        ("Action/Sad/0100 5\n", r"train_All.csv:1: label 5 is a number, and two orders"),
+        ("Action/Sad/0100\n", r"train_All.csv:1: 'Action/Sad/0100' is no clip and label"),
+        ("Action/Sad/0100 Sad\nAction/Sad/0100 Sad\n", r"train_All.csv:2: clip Action/Sad/0100 stands at"),
+    ],
+)
+def test_wrong_annotations(trees: Any, text: str, message: str) -> None:
+    root = trees.ferv39k()
+    set_path(root, "train").write_text(text)
+    with pytest.raises(InputError, match=message):
+        FERV39k(root, "train")
+
+
+def test_byte_order_mark_and_crlf_are_taken(trees: Any) -> None:
+    root = trees.ferv39k()
+    set_path(root, "test").write_bytes("\ufeffAction/Sad/0100 Sad\r\nAction/Sad/0101 Sadness\r\n".encode())
+    assert FERV39k(root, "test").class_counts.tolist() == [0, 2, 0, 0, 0, 0, 0]
+
+
+def test_wrong_layout(trees: Any, tmp_path: Path) -> None:
+    root = trees.ferv39k()
+    with pytest.raises(InputError, match="holds no 4_setups/All_scenes/train_All.csv.*it holds Action"):
+        FERV39k(root / "2_ClipsforFaceCrop", "train")
+    (root / "2_ClipsforFaceCrop").rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="holds no 2_ClipsforFaceCrop"):
+        FERV39k(root, "train")
+
+
+def test_a_clip_that_is_not_on_disk(trees: Any) -> None:
+    root = trees.ferv39k()
+    with set_path(root, "test").open("a") as file:
+        file.write("War/Fear/9999 Fear\n")
+    with pytest.raises(ItemError, match=r"1 not on disk: War/Fear/9999, first at .*test_All.csv:8"):
+        FERV39k(root, "test")
