@@ -35,5 +35,5 @@ def curves(
         axes.axvline(epoch, color="black", linewidth=0.7, linestyle="--", label=f"chosen ({name})")
     axes.set(xlabel="epoch", ylabel=f"{ylabel} (%)" if percent else ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize=7)
     return figure

@@ -40,5 +40,5 @@ def reliability(curves: Mapping[str, Bins], title: str = "") -> Figure:
         )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy (bars: share of clips)", title=title)
     axes.set_aspect("equal")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="upper left", fontsize=7)
     return figure

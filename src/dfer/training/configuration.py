@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from dfer.errors import InputError, one_line
 from dfer.training.data import ClipData
@@ -104,18 +105,12 @@ def _explain(error: Exception, path: str) -> str:
     if not wrong:
         return text
     name = next(group for group in wrong.groups() if group)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        known = LightningCLI(
-            Recognition,
-            ClipData,
-            run=False,
-            args=["--config", path],
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            trainer_defaults={**TRAINER_DEFAULTS},
-            seed_everything_default=0,
-        ).config
+    parser = LightningArgumentParser()
+    parser.add_argument("--seed_everything", type=int)
+    parser.add_lightning_class_args(Recognition, "model")
+    parser.add_lightning_class_args(ClipData, "data")
+    parser.add_lightning_class_args(Trainer, "trainer")
+    known = parser.parse_path(path)
     keys = _keys(_plain(known))
     last = {key.rsplit(".", 1)[-1]: key for key in keys}
     near = [last.get(match, match) for match in get_close_matches(name, [*keys, *last], n=3, cutoff=0.5)]

@@ -129,7 +129,9 @@ def _take_labels(model: nn.Module, config: dict[str, Any], labels: tuple[str, ..
     if not isinstance(classifier, nn.Linear):
         raise InputError(f"the data has {len(labels)} labels, which {type(model).__name__} cannot take")
     if classifier.out_features != len(labels):
-        print(f"the data has {len(labels)} labels ({', '.join(labels)}): the classifier is made for them", file=sys.stderr)
+        print(
+            f"the data has {len(labels)} labels ({', '.join(labels)}): the classifier is made for them", file=sys.stderr
+        )
         model.classifier = nn.Linear(classifier.in_features, len(labels))
     model.input_spec = replace(model.input_spec, labels=labels)  # type: ignore[assignment,type-var,arg-type]
     arguments = {**config["init_args"], "num_classes": len(labels), "labels": list(labels)}
@@ -166,7 +168,11 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
             "drawn": description["class"] == "SyntheticFaces",
         },
         "sampling": data.sampling,
-        "input_spec": {"frames": configured.module.model.input_spec.frames, "size": configured.module.model.input_spec.size, "labels": list(train.labels)},
+        "input_spec": {
+            "frames": configured.module.model.input_spec.frames,
+            "size": configured.module.model.input_spec.size,
+            "labels": list(train.labels),
+        },
         "batch_size": data.batch_size,
         "workers": data.workers,
     }

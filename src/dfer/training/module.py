@@ -72,7 +72,9 @@ class Recognition(pl.LightningModule):
                 "lower the learning rate, or look at these clips"
             )
         right = (output.logits.argmax(1) == batch.label).sum()
-        self._train_sums += torch.stack([loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]).cpu()
+        self._train_sums += torch.stack(
+            [loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]
+        ).cpu()
         return loss
 
     def on_train_epoch_start(self) -> None:

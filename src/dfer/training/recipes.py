@@ -31,7 +31,9 @@ def recipe_path(recipe: str) -> Path:
             return Path(recipe)
         raise InputError(f"recipe file {recipe} not found")
     near = get_close_matches(recipe, recipe_names(), n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(recipe_names())}; or give a .yaml file"
+    hint = (
+        f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(recipe_names())}; or give a .yaml file"
+    )
     raise InputError(f"there is no recipe {recipe!r}; {hint}")
 
 

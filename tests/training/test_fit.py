@@ -1,0 +1,246 @@
+"""From a recipe to a run folder, and every way in which that can go wrong."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dfer.cli import main
+from dfer.errors import InputError
+from dfer.models import checkpoint
+from dfer.runs import RunFolder
+
+Fit = Callable[..., RunFolder]
+
+
+def test_a_run_folder_is_whole(fit: Fit) -> None:
+    run = fit("a")
+    manifest = run.read_manifest()
+    assert manifest["state"] == "finished"
+    assert manifest["epochs"] == 3
+    assert manifest["protocol"] == "held-out"
+    assert manifest["data"]["held_out_clips"] == 3
+    assert manifest["data"]["train_clips"] == 27
+    assert manifest["data"]["class_counts"] == {"happy": 10, "sad": 10, "angry": 10}
+    rows = list(csv.DictReader(run.metrics.read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[-1]["lr"]) == pytest.approx(5e-6)
+    assert list((run.path / "tensorboard").iterdir())
+    loaded = checkpoint.load(run.checkpoint("best"))
+    assert loaded.input_spec.labels == ("happy", "sad", "angry")
+    assert loaded.about["epoch"] == manifest["best"]["war"]["epoch"]
+    assert max(float(row["held_out_war"]) for row in rows) == manifest["best"]["war"]["value"]
+
+
+def test_the_saved_configuration_trains_the_same_again(fit: Fit, tmp_path: Path) -> None:
+    from dfer.training.fit import fit as real
+
+    run = fit("a")
+    again = real([str(run.config)], out=tmp_path / "again")
+    assert same(weights(run), weights(again))
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2])
+def test_resume_is_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch, stopped_after: int) -> None:
+    whole = fit("whole")
+    stop_after(monkeypatch, stopped_after)
+    with pytest.raises(ZeroDivisionError):
+        fit("stopped")
+    monkeypatch.undo()
+    resumed = fit("stopped", resume=True)
+    assert same(weights(whole), weights(resumed))
+    strip = ["seconds"]
+    rows = [
+        [{k: v for k, v in row.items() if k not in strip} for row in csv.DictReader(run.metrics.read_text().splitlines())]
+        for run in (whole, resumed)
+    ]
+    assert rows[0] == rows[1]
+    assert resumed.read_manifest()["state"] == "finished"
+
+
+def test_resume_without_the_random_state_is_not_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: it can fail."""
+    from dfer.training import callbacks
+
+    whole = fit("whole")
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("stopped")
+    monkeypatch.undo()
+    monkeypatch.setattr(callbacks, "set_random_state", lambda state: None)
+    assert not same(weights(whole), weights(fit("stopped", resume=True)))
+
+
+def test_resume_of_a_finished_run_changes_nothing(fit: Fit) -> None:
+    run = fit("a")
+    before = weights(run)
+    assert same(before, weights(fit("a", resume=True)))
+
+
+def test_workers_change_nothing(fit: Fit) -> None:
+    assert same(weights(fit("a")), weights(fit("b", "--data.workers", "2")))
+
+
+def test_the_paper_protocol_chooses_on_the_test_clips(fit: Fit) -> None:
+    run = fit("a", "--data.protocol", "paper")
+    manifest = run.read_manifest()
+    rows = list(csv.DictReader(run.metrics.read_text().splitlines()))
+    for name, file in (("war", "best"), ("uar", "best-uar")):
+        values = [float(row[f"test_{name}"]) for row in rows]
+        assert manifest["best"][name]["epoch"] == values.index(max(values))
+        assert checkpoint.load(run.checkpoint(file)).about["epoch"] == manifest["best"][name]["epoch"]
+    assert manifest["data"]["held_out_rows"] is None
+    assert manifest["data"]["train_clips"] == 30
+
+
+def test_fine_tuning_on_other_labels_says_so(fit: Fit, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = fit("first")
+    for split in ("train", "test"):
+        (clips / split / "angry").rename(clips / split / "disgust")
+    second = fit("second", init=first.path)
+    assert "fresh disgust" in capsys.readouterr().err
+    assert checkpoint.load(second.checkpoint()).input_spec.labels == ("happy", "sad", "disgust")
+
+
+def test_fine_tuning_of_another_size_is_refused(fit: Fit) -> None:
+    first = fit("first")
+    with pytest.raises(InputError, match=r"4 frames of 32 pixels, the recipe 4 of 40"):
+        fit("second", "--model.model.size", "40", init=first.path)
+
+
+def test_a_loss_that_is_not_finite_names_its_clips(fit: Fit, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"loss became .* on the clips .*(happy|sad|angry)-\d"):
+        fit("a", "--model.optimizer.lr", "1e30", "--model.warmup_epochs", "0")
+    manifest = RunFolder(tmp_path / "runs" / "a").read_manifest()
+    assert manifest["state"] == "failed"
+    assert "not finite" in manifest["error"] or "became" in manifest["error"]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(fit: Fit) -> None:
+    fit("a")
+    with pytest.raises(InputError, match=r"already holds a run \(finished\).*--resume"):
+        fit("a")
+
+
+def test_resume_with_other_settings_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("a")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="other settings"):
+        fit("a", "--model.min_lr", "1e-4", resume=True)
+
+
+def test_resume_of_nothing_is_refused(fit: Fit) -> None:
+    with pytest.raises(InputError, match="holds no run to resume"):
+        fit("a", resume=True)
+
+
+def test_an_unwritable_folder_is_an_error(options: list[str], tmp_path: Path) -> None:
+    from dfer.training.fit import fit as real
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        real(options, out=tmp_path / "file" / "run")
+    with pytest.raises(InputError, match="is a file"):
+        real(options, out=tmp_path / "file")
+
+
+def test_a_disk_that_fills_up_is_an_error(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dfer.runs.os.fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        fit("a")
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        (["--model.model.widht", "2"], "width"),
+        (["--data.batchsize", "2"], "data.batch_size"),
+        (["--model.optimizer.learning", "2"], "learning"),
+        (["--data.batch_size", "many"], "batch_size"),
+        (["--data.batch_size", "0"], "batch_size 0"),
+        (["--data.protocol", "mine"], "held-out"),
+        (["--model.model.window", "9"], "window 9"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    options: list[str], more: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *options, *more]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert wanted in error
+
+
+def test_an_unknown_recipe_lists_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dfew/baselin"]) == 2
+    assert "dfew/baseline" in capsys.readouterr().err
+
+
+def test_no_data_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dfew/baseline", "--model.model.backbone.weights", "none"]) == 2
+    assert "--data.root" in capsys.readouterr().err
+
+
+def test_fewer_clips_than_a_batch(fit: Fit) -> None:
+    assert fit("a", "--data.batch_size", "64").read_manifest()["state"] == "finished"
+
+
+def test_a_batch_of_one(fit: Fit) -> None:
+    run = fit("a", "--data.batch_size", "1", "--trainer.max_epochs", "1")
+    assert run.read_manifest()["state"] == "finished"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_a_signal_leaves_a_usable_checkpoint(options: list[str], tmp_path: Path, number: int, status: int) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "dfer.cli", "train", *options, "--trainer.max_epochs", "500", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.csv").is_file():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in error
+    assert "interrupted" in error
+    assert json.loads((out / "run.json").read_text())["state"] == "interrupted"
+    checkpoint.load(RunFolder(out).checkpoint("last"))
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return load_file(run.checkpoint("last"))
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    assert a.keys() == b.keys()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """Let training die, as killed, in the middle of the epoch after ``epochs`` whole ones."""
+    from dfer.training.module import Recognition
+
+    real = Recognition.training_step
+
+    def step(self: Recognition, batch: object, batch_idx: int) -> object:
+        if self.current_epoch == epochs and batch_idx == 1:
+            raise ZeroDivisionError
+        return real(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recognition, "training_step", step)
