@@ -70,7 +70,7 @@ def test_byte_order_mark_and_crlf_are_taken(trees: Any) -> None:
 
 def test_wrong_layout(trees: Any, tmp_path: Path) -> None:
     root = trees.ferv39k()
-    with pytest.raises(InputError, match="holds no 4_setups/All_scenes/train_All.csv.*it holds Action"):
+    with pytest.raises(InputError, match=r"holds no 4_setups/All_scenes/train_All.csv.*it holds Action"):
         FERV39k(root / "2_ClipsforFaceCrop", "train")
     (root / "2_ClipsforFaceCrop").rename(tmp_path / "gone")
     with pytest.raises(InputError, match="holds no 2_ClipsforFaceCrop"):

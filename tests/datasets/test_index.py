@@ -69,7 +69,7 @@ def test_odd_names(trees: Any) -> None:
     (Path(os.fsdecode(os.fsencode(trees.root) + b"/clips/\xff\xfe")) / "in").mkdir(parents=True)
     found = index_tree(trees.root, "clips", 1)
     assert {clip.removeprefix("clips/") for clip in found.clips} == {*odd, os.fsdecode(b"\xff\xfe")}
-    assert all(os.path.exists(found.path(i)) for i in range(len(found.clips)))
+    assert all(Path(found.path(i)).exists() for i in range(len(found.clips)))
     assert index_tree(trees.root, "clips", 1).clips == found.clips
 
 

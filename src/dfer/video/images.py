@@ -14,7 +14,7 @@ from dfer.errors import ItemError
 Frame = NDArray[np.uint8]
 """One decoded frame, ``(H, W, 3)`` RGB."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 PLAIN = {"YCbCr", "RGB", "Gray"}
 
 

@@ -1,0 +1,184 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips
+from dfer.datasets.check import check, indexes_of
+from dfer.datasets.dfew import set_path
+from dfer.errors import InputError
+
+
+@pytest.fixture
+def found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Checks a data set; gives status, findings as JSON, and the written list."""
+    out = tmp_path / "wrong.txt"
+
+    def run(name: str, root: Path, **options: Any) -> tuple[int, dict[str, Any], str]:
+        capsys.readouterr()
+        status = check(name, root, out=out, json=True, **options)
+        return status, json.loads(capsys.readouterr().out), out.read_text() if out.exists() else ""
+
+    return run
+
+
+def test_whole_data_sets_pass(trees: Any, found: Any) -> None:
+    file = trees.csv("clip,label,split\na,sad,train\nb,happy,test\n")
+    for name, root in [("dfew", trees.dfew()), ("ferv39k", trees.ferv39k()), ("folder", trees.folder()), ("csv", file)]:
+        status, said, written = found(name, root, decode=True)
+        assert (status, said["problems"], written, said["list"]) == (0, [], "", None), name
+        assert all(sum(part["counts"]) for part in said["sets"].values())
+
+
+def test_the_table(trees: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    root = trees.dfew()
+    assert check("DFEW", root) == 0
+    said = capsys.readouterr().out
+    assert "Hap" in said
+    assert "fold 5 test" in said
+    assert "2336" in said  # as published
+    assert "70 clips on disk, 210 frames" in said
+    assert "70 clips have fewer than 16 frames" in said
+    assert "nothing is wrong" in said
+
+
+def test_it_goes_on_past_bad_lines_and_lists_them_all(trees: Any, found: Any) -> None:
+    root = trees.dfew()
+    train = set_path(root, "train", 2)
+    train.write_text(train.read_text() + "9001,9\n9002,sad\nnonsense\n")
+    status, said, written = found("dfew", root)
+    reasons = [problem["reason"] for problem in said["problems"]]
+    places = [Path(problem["where"]).name for problem in said["problems"]]
+    assert status == 3
+    assert any("label 9 of clip 09001" in reason for reason in reasons)
+    assert {"set_2.csv:58", "set_2.csv:59", "set_2.csv:60"} <= set(places)
+    assert "09001\t" in written
+    assert f"# {train}:60: 'nonsense'" in written
+
+
+def test_shared_clips_and_clips_of_no_test_fold(trees: Any, found: Any) -> None:
+    root = trees.dfew()
+    with set_path(root, "train", 1).open("a") as file:
+        file.write("1,2\n")
+    test = set_path(root, "test", 5)
+    lines = test.read_text().splitlines()
+    moved = int(lines[-1].split(",")[0])
+    test.write_text("\n".join(lines[:-1]) + "\n")
+    with set_path(root, "test", 2).open("a") as file:
+        file.write("1,2\n")
+    status, said, _ = found("dfew", root)
+    reasons = {(problem["clip_id"], problem["reason"]) for problem in said["problems"]}
+    assert status == 3
+    assert reasons == {
+        ("00001", "in fold 1 train and in fold 1 test"),
+        ("00001", "in fold 1 test and in fold 2 test"),
+        ("00001", "in fold 2 train and in fold 2 test"),
+        (f"{moved:05d}", "in the test set of no fold"),
+    }
+
+
+def test_files_that_cannot_be_read_at_all(trees: Any, found: Any) -> None:
+    root = trees.dfew()
+    set_path(root, "test", 3).unlink()
+    path = set_path(root, "train", 4)
+    path.write_text(path.read_text().replace("video_name,label\n", ""))
+    zero = set_path(root, "train", 5)
+    zero.write_text("video_name,label\n1,0\n")
+    status, said, _ = found("dfew", root)
+    text = " ".join(problem["reason"] for problem in said["problems"])
+    assert status == 3
+    for part in ("set_3.csv not found", "where the header 'video_name,label' belongs", "these labels are 0-based"):
+        assert part in text
+
+
+def test_what_is_missing_empty_or_unreadable_and_the_list_as_exclude(trees: Any, found: Any, tmp_path: Path) -> None:
+    root = trees.dfew(frames=6)
+    clips = root / "Clip/clip_224x224"
+    (clips / "00003").rename(tmp_path / "gone")
+    for frame in (clips / "00004").iterdir():
+        frame.unlink()
+    for number in (1, 2, 3):
+        (clips / f"00005/00005_{number:05d}.jpg").write_bytes(b"")
+    (clips / "00006/00006_00001.jpg").write_bytes(b"")
+    status, said, _ = found("dfew", root)
+    assert status == 3
+    assert {problem["clip_id"] for problem in said["problems"]} == {"00003", "00004"}
+    status, said, written = found("dfew", root, decode=True)
+    reasons = {problem["clip_id"]: problem["reason"] for problem in said["problems"]}
+    assert set(reasons) == {"00003", "00004", "00005"}
+    assert reasons["00003"] == "not on disk"
+    assert reasons["00004"] == "without a frame in its folder"
+    assert "3 of 6 frames unreadable" in reasons["00005"]
+    assert "# 00006: 1 of 6 frames unreadable, neighbours stand in" in written
+    for fold in (1, 2, 3, 4, 5):
+        data = DFEW(root, "train", fold, exclude=tmp_path / "wrong.txt")
+        assert not {"00003", "00004", "00005"} & set(data.clip_ids)
+        assert all(data[row].clip.shape[0] == 16 for row in range(len(data)))
+
+
+def test_ferv39k(trees: Any, found: Any, tmp_path: Path) -> None:
+    root = trees.ferv39k()
+    path = root / "4_setups/All_scenes/test_All.csv"
+    path.write_text(path.read_text() + "Action/Sad/0100 Sad\nAction/Sad/9 Gloomy\nAction/Sad/8 3\nWar/Fear/1 Fear\n")
+    status, said, _ = found("ferv39k", root)
+    assert status == 3
+    assert {problem["clip_id"] for problem in said["problems"]} == {
+        "Action/Sad/0100", "Action/Sad/9", "Action/Sad/8", "War/Fear/1",
+    }  # fmt: skip
+    assert len(FERV39k(root, "test", exclude=tmp_path / "wrong.txt")) == 7
+    path.write_text("clip label\n" + path.read_text())
+    assert "a header" in found("ferv39k", root)[1]["problems"][0]["reason"]
+
+
+def test_folder_and_csv(trees: Any, found: Any, tmp_path: Path) -> None:
+    root = trees.folder()
+    (root / "anger" / "fake.mp4").write_text("text")
+    status, said, _ = found("folder", root)
+    assert (status, [problem["clip_id"] for problem in said["problems"]]) == (3, ["anger/fake.mp4"])
+    assert sum(len(FolderClips(root, split, exclude=tmp_path / "wrong.txt")) for split in ("train", "test")) == 10
+    file = trees.csv("clip,label,split\na,sad,train\na,sad,test\nb,happy,val\nc,happy,train\nd,sad,train\n")
+    status, said, _ = found("csv", file)
+    assert status == 3
+    assert {problem["clip_id"] for problem in said["problems"]} == {"a", "b", "d"}
+    assert CSVClips(file, "train", exclude=tmp_path / "wrong.txt").clip_ids == ("c",)
+
+
+def test_an_unreadable_video_is_found_by_decoding(trees: Any, found: Any) -> None:
+    root = trees.folder(clips=2)
+    path = trees.video(root / "anger" / "v.mp4", 30)
+    data = bytearray(path.read_bytes())
+    box = data.index(b"mdat")
+    end = box - 4 + int.from_bytes(data[box - 4 : box])  # the tables of frames stay as they are
+    data[box + 4 : end] = b"\0" * (end - box - 4)
+    path.write_bytes(data)
+    status, said, _ = found("folder", root, decode=True)
+    assert status == 3
+    assert [problem["clip_id"] for problem in said["problems"]] == ["anger/v.mp4"]
+
+
+def test_a_list_is_written_here_unless_told_otherwise(
+    trees: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = trees.folder()
+    (root / "anger" / "[empty]").mkdir()
+    assert check("folder", root) == 3
+    assert "anger/[empty]\t" in (tmp_path / "check-FolderClips.txt").read_text()
+    assert "WRONG anger/[empty]: without a frame" in capsys.readouterr().out
+
+
+def test_wrong_questions(trees: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean DFEW"):
+        check("dfe", trees.dfew())
+    with pytest.raises(InputError, match="does not exist"):
+        check("dfew", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="clip_224x224 not found; the root holds"):
+        check("dfew", trees.folder())
+
+
+def test_every_kind_of_media_is_indexed(trees: Any) -> None:
+    root = trees.dfew()
+    trees.clip(root / "Clip/clip_224x224_16f/00001", ["1.jpg"])
+    assert [len(part.clips) for part in indexes_of("dfew", root)] == [70, 1]
