@@ -40,7 +40,7 @@ def test_the_table(trees: Any, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "fold 5 test" in said
     assert "2336" in said  # as published
     assert "70 clips on disk, 210 frames" in said
-    assert "70 clips have fewer than 16 frames" in said
+    assert "clips with fewer than 16 frames, which are repeated in order: 70" in said
     assert "nothing is wrong" in said
 
 
@@ -164,6 +164,7 @@ def test_a_list_is_written_here_unless_told_otherwise(
     monkeypatch.chdir(tmp_path)
     root = trees.folder()
     (root / "anger" / "[empty]").mkdir()
+    trees.clip(root / "[/bold]" / "c", ["1.jpg"])
     assert check("folder", root) == 3
     assert "anger/[empty]\t" in (tmp_path / "check-FolderClips.txt").read_text()
     assert "WRONG anger/[empty]: without a frame" in capsys.readouterr().out

@@ -54,6 +54,7 @@ def test_frames_are_counted_on_disk_and_said_to_differ_once(trees: Any, caplog: 
         (GOOD + "d,3,train\n", r"clips.csv:5: label 3 is a number"),
         (GOOD + "d,,train\n", r"clips.csv:5: no clip or no label"),
         (GOOD + "d,sad\n", r"clips.csv:5: 2 fields where the header has 3"),
+        (GOOD + '"d,sad,train\ne,sad,train\n', r"clips.csv:5: 1 fields where the header has 3"),
         (GOOD + "/x/d,sad,train\n", r"clips.csv:5: clip '/x/d' is absolute"),
         (GOOD + "a,Anger,train\n", r"clips.csv:5: clip a stands at .*clips.csv:2 too"),
         ("clip,label,split,subject\na,sad,train,s1\nb,sad,train,\n", r"clips.csv:3: clip b has no subject"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dfer.datasets import csv_clips, dfew, ferv39k, folder
@@ -155,7 +156,7 @@ def _find_unusable(index: ClipIndex, parts: Sequence[Part], found: Findings) -> 
         if clip.frames not in (None, int(index.counts[entry]))
     }
     if differing:
-        found.notes.append(f"{len(differing)} clips have another number of frames on disk than annotated")
+        found.notes.append(f"clips with another number of frames on disk than annotated: {len(differing)}")
 
 
 def _find_shared(name: str, parts: Sequence[Part], found: Findings) -> None:
@@ -176,7 +177,7 @@ def _count_short(index: ClipIndex, parts: Sequence[Part], frames: int, found: Fi
     counts = [[int(index.counts[entry]) for entry in part.entries if entry >= 0] for part in parts]
     entries = {entry for part in parts for entry in part.entries if entry >= 0 and 0 < index.counts[entry] < frames}
     if entries:
-        found.notes.append(f"{len(entries)} clips have fewer than {frames} frames; theirs are repeated in order")
+        found.notes.append(f"clips with fewer than {frames} frames, which are repeated in order: {len(entries)}")
     return [sum(0 < count < frames for count in part) for part in counts]
 
 
@@ -202,7 +203,7 @@ def _find_unreadable(index: ClipIndex, parts: Sequence[Part], frames: int, found
                     f"{usable[entry]}: {bad} of {count} frames unreadable, neighbours stand in: {reason}"
                 )
     if lost:
-        found.notes.append(f"{lost} frames in all are replaced by their neighbours")
+        found.notes.append(f"frames replaced by their neighbours in all: {lost}")
 
 
 def _decode(index: ClipIndex, entry: int) -> tuple[int, str]:
@@ -276,10 +277,10 @@ def _print(
     out: Path,
 ) -> None:
     console = Console(soft_wrap=False)
-    table = Table(title=f"{name} in {root}", title_justify="left")
+    table = Table(title=escape(f"{name} in {root}"), title_justify="left")
     table.add_column("set")
     for label in (*labels, "all", "< T"):
-        table.add_column(SHORT.get(label, label), justify="right")
+        table.add_column(escape(SHORT.get(label, label)), justify="right")
     for part, few in zip(parts, short):
         counts = _counts(labels, part)
         table.add_row(part.name, *map(str, counts), str(sum(counts)), str(few))
@@ -297,7 +298,7 @@ def _print(
         console.print(f"WRONG {text}", highlight=False, markup=False, soft_wrap=True)
     if found.problems:
         more = f"{len(found.problems) - 10} more; " if len(found.problems) > 10 else ""
-        text = f"{more}{len(found.problems)} problems, all in {out}, which data sets take as exclude"
+        text = f"{more}all {len(found.problems)} in {out}, which data sets take as exclude"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     else:
         console.print("nothing is wrong")

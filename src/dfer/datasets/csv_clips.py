@@ -123,14 +123,14 @@ def read_sets(file: Path) -> dict[str, Listing]:
     if file.is_dir():
         raise InputError(f"{file} is a folder; give the CSV file, or read the folder as FolderClips")
     lines = read_lines(file)
-    rows = csv.reader(line for _, line in lines)
-    header = [name.strip().lower() for name in next(rows, [])]
+    rows = [next(csv.reader([line])) for _, line in lines]  # one by one: a stray quote spoils its own line alone
+    header = [name.strip().lower() for name in rows[0]] if rows else []
     if not set(_REQUIRED) <= set(header) or set(header) - set(_REQUIRED) - set(_OPTIONAL):
         found = f"{lines[0][1][:60]!r} where the header" if lines else "empty; the header"
         raise InputError(f"{file}:1: {found} 'clip,label,split' or 'clip,label,split,subject' belongs; add it")
     clips: dict[str, list[Listed]] = {"train": [], "test": []}
     problems: dict[str, list[Problem]] = {"train": [], "test": []}
-    for (number, _), row in zip(lines[1:], rows):
+    for (number, _), row in zip(lines[1:], rows[1:]):
         where = f"{file}:{number}"
         fields = dict(zip(header, (value.strip() for value in row)))
         split = fields.get("split", "").lower()

@@ -159,8 +159,8 @@ def read_set(root: Path, split: str) -> Listing:
     clips, problems = [], []
     for number, line in read_lines(path):
         where = f"{path}:{number}"
-        clip_id, _, label = line.rpartition(" ")
-        clip_id = clip_id.strip().strip("/")
+        *before, label = line.rsplit(maxsplit=1)
+        clip_id = "".join(before).strip("/")
         if number == 1 and "/" not in line:
             raise InputError(f"{where}: a header ({line[:60]!r}) where none belongs; delete that line")
         if clip_id.count("/") != 2:
