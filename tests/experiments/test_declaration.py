@@ -1,0 +1,99 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dfer.errors import InputError
+from dfer.experiments.declaration import grid_names, load_grid, options, parse_grid
+
+
+def test_a_grid_is_read(content: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "my table.yaml"
+    file.write_text(yaml.safe_dump({**content, "overrides": ["--x=1"], "folds": 5, "budgets": {"quick": {"y": 2}}}))
+    grid = load_grid(file)
+    assert grid.name == "my table"
+    assert grid.folds == "5"
+    assert grid.budgets == {"quick": ("--y=2",)}
+    assert [row.name for row in grid.rows] == ["plain", "strong", "full", "theirs"]
+    assert grid.rows[1].arguments == ("--x=1", "--skill=3.0")
+    assert grid.rows[1].published == {"war": (73.42, 0.5)}
+    assert (grid.rows[0].seeds, grid.rows[1].seeds, grid.seeds) == (3, None, 1)
+
+
+def test_packaged_grids_are_found_by_name() -> None:
+    assert "synthetic/dynamic" in grid_names()
+    for name in grid_names():
+        assert load_grid(name).name == name.replace("/", "-")
+
+
+def test_differences_default_to_the_first_metric(content: dict[str, Any]) -> None:
+    del content["differences"]
+    assert parse_grid(content, "g", where="f").differences == ("war",)
+
+
+def test_options_keep_classes_and_text_whole() -> None:
+    loss = {"class_path": "dfer.losses.CrossEntropy", "init_args": {"label_smoothing": 0.1}}
+    assert options({"model": {"loss": loss, "name": "a b"}, "flag": None}, "f") == (
+        '--model.loss={"class_path": "dfer.losses.CrossEntropy", "init_args": {"label_smoothing": 0.1}}',
+        "--model.name=a b",
+        "--flag=null",
+    )
+
+
+def change(content: dict[str, Any], path: str, value: Any) -> None:
+    place: Any = content
+    *parents, last = path.split("/")
+    for part in parents:
+        place = place[int(part)] if part.isdigit() else place[part]
+    key = int(last) if last.isdigit() else last
+    if value is ...:
+        del place[key]
+    else:
+        place[key] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("colums", ["war"], "unknown key 'colums'; did you mean columns"),
+        ("rows/0/recipes", "x", r"row 1: unknown key 'recipes'; did you mean recipe"),
+        ("columns", ["war", "acc"], "columns: 'acc' is none"),
+        ("differences", ["gmac"], "differences: 'gmac' is none; known: war"),
+        ("baseline", ..., "baseline '' is none of the rows"),
+        ("baseline", "plane", "did you mean plain"),
+        ("baseline", "theirs", "none of the rows that run"),
+        ("rows/1/name", "plain", "two rows named 'plain'"),
+        ("rows/1/name", ..., "row 2 has no name"),
+        ("recipe", ..., r"row 1 \(plain\) has no recipe"),
+        ("title", ..., "has no title"),
+        ("rows", [], "declares no rows"),
+        ("rows/0", "plain", "holds str, not a table"),
+        ("rows/0/seeds", 0, "seeds is 0"),
+        ("seeds", "three", "seeds is 'three'"),
+        ("rows/0/published", {"wra": 1.0}, "published 'wra' is no metric; did you mean war"),
+        ("rows/0/published", {"war": "68 %"}, "published war is '68 %'"),
+        ("rows/3/overrides", {"a": 1}, "published_only"),
+        ("budgets", {"tiny": {}}, "unknown key 'tiny'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(content: dict[str, Any], path: str, value: Any, message: str) -> None:
+    content = copy.deepcopy(content)
+    change(content, path, value)
+    with pytest.raises(InputError, match=message) as refusal:
+        parse_grid(content, "g", where="grid.yaml")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_unknown_grid_lists_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no grid 'synthetic/dinamic'.*did you mean synthetic/dynamic"):
+        load_grid("synthetic/dinamic")
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_grid_is_refused(tmp_path: Path, text: str | bytes) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(InputError, match=r"grid\.yaml"):
+        load_grid(file)

@@ -1,0 +1,147 @@
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfer.errors import InputError
+from dfer.experiments.execute import execute, make, state, unique
+from dfer.experiments.plan import Planned
+
+
+def planned(store: Path, *arguments: str, key: str = "k", seed: int = 0, row: str = "r") -> Planned:
+    return Planned(row, seed, None, ("base", *arguments, f"--seed_everything={seed}"), key, store)
+
+
+def test_a_finished_run_is_kept(tmp_path: Path, runner: Any) -> None:
+    run = planned(tmp_path)
+    first, second = runner(), runner()
+    assert make(run, first) is None
+    assert state(run.folder) == "done"
+    assert make(run, second) is None
+    assert (len(first.made), len(second.made)) == (1, 0)
+
+
+def test_a_shared_run_is_made_once(tmp_path: Path, runner: Any) -> None:
+    runs = [planned(tmp_path, row="a"), planned(tmp_path, row="b"), planned(tmp_path, key="l")]
+    assert [run.row for run in unique(runs)] == ["a", "r"]
+    fake = runner()
+    execute(runs, fake, {})
+    assert len(fake.made) == 2
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, runner: Any) -> None:
+    run = planned(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        make(run, runner(stop_at=0))
+    assert state(run.folder) == "interrupted"
+    again = runner()
+    make(run, again)
+    assert again.resumed == [True]
+
+
+def test_a_run_killed_before_its_first_epoch_starts_afresh(tmp_path: Path, runner: Any) -> None:
+    run = planned(tmp_path)
+    run.folder.write_manifest({"state": "running"})
+    (run.folder.path / "rubbish").touch()
+    fake = runner()
+    make(run, fake)
+    assert fake.resumed == [False]
+    assert not (run.folder.path / "rubbish").exists()
+
+
+def test_a_run_without_predictions_is_only_evaluated(tmp_path: Path, runner: Any) -> None:
+    run = planned(tmp_path)
+    run.folder.write_manifest({"state": "finished"})
+    assert state(run.folder) == "to evaluate"
+    fake = runner()
+    make(run, fake)
+    assert fake.resumed == [True]
+
+
+@pytest.mark.parametrize("written", ["[]", "{", ""])
+def test_a_damaged_manifest_is_a_failed_run(tmp_path: Path, written: str) -> None:
+    run = planned(tmp_path)
+    run.folder.path.mkdir()
+    run.folder.manifest.write_text(written)
+    assert state(run.folder) == "failed"
+
+
+def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, runner: Any) -> None:
+    runs = [planned(tmp_path, "--fail=plainly", key="a"), planned(tmp_path, "--fail=badly", key="b"), planned(tmp_path)]
+    failures: dict[Path, str] = {}
+    execute(runs, runner(), failures)
+    plain, bad = failures[runs[0].folder.path], failures[runs[1].folder.path]
+    assert plain == "the data are no good; mend them"
+    assert bad.startswith("RuntimeError: out of memory")
+    assert "Traceback" in (runs[1].folder.path / "error.txt").read_text()
+    assert state(runs[2].folder) == "done"
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, runner: Any) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write to .*file"):
+        make(planned(tmp_path / "file" / "runs"), runner())
+
+
+RUNNER = """
+    import json, os, time
+    import numpy as np
+    from dfer.errors import InputError
+    from dfer.predictions import Predictions
+    from dfer.runs import RunFolder
+
+    def run(arguments, out, *, resume=False):
+        print("noise")
+        if "--fail" in arguments:
+            raise InputError("no good")
+        if "--die" in arguments:
+            os._exit(7)
+        if "--stop" in arguments:
+            raise KeyboardInterrupt
+        folder = RunFolder(out)
+        one = np.zeros(1, np.int64)
+        Predictions(np.zeros((1, 1), np.float32), one, one, np.array(["a"]), np.zeros((1, 1), np.float32), ("x",)).save(
+            folder.predictions()
+        )
+        folder.write_manifest({"state": "finished", "process": os.getpid()})
+        return folder
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A runner that another process can import."""
+    (tmp_path / "runner_elsewhere.py").write_text(textwrap.dedent(RUNNER))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import runner_elsewhere  # type: ignore[import-not-found]
+
+    yield runner_elsewhere.run
+    del sys.modules["runner_elsewhere"]
+
+
+@pytest.mark.slow
+def test_two_jobs_are_two_processes(tmp_path: Path, elsewhere: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "runs"
+    runs = [
+        planned(store, key="a"),
+        planned(store, "--fail", key="b"),
+        planned(store, "--die", key="c"),
+        planned(store),
+    ]
+    failures: dict[Path, str] = {}
+    execute(runs, elsewhere, failures, jobs=2)
+    processes = {run.folder.read_manifest()["process"] for run in (runs[0], runs[3])}
+    assert len(processes) == 2
+    assert failures[runs[1].folder.path] == "no good"
+    assert "status 7" in failures[runs[2].folder.path]
+    assert (store / "a-seed0.log").read_text().strip() == "noise"
+    assert "noise" not in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_job_stops_the_table(tmp_path: Path, elsewhere: Any) -> None:
+    runs = [planned(tmp_path / "runs", "--stop", key=str(i)) for i in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        execute(runs, elsewhere, {}, jobs=2)
