@@ -6,5 +6,6 @@ from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
 from dfer.datasets.ferv39k import FERV39k
 from dfer.datasets.folder import FolderClips
+from dfer.datasets.synthetic import SyntheticFaces
 
-__all__ = ["DATASETS", "DFEW", "CSVClips", "ClipDataset", "FERV39k", "FolderClips", "build"]
+__all__ = ["DATASETS", "DFEW", "CSVClips", "ClipDataset", "FERV39k", "FolderClips", "SyntheticFaces", "build"]

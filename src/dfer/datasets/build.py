@@ -9,6 +9,7 @@ from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
 from dfer.datasets.ferv39k import FERV39k
 from dfer.datasets.folder import FolderClips
+from dfer.datasets.synthetic import SyntheticFaces
 from dfer.errors import InputError
 from dfer.transforms.presets import ClipTransform
 
@@ -17,6 +18,7 @@ DATASETS: dict[str, Callable[..., ClipDataset]] = {
     "FERV39k": FERV39k,
     "FolderClips": FolderClips,
     "CSVClips": CSVClips,
+    "SyntheticFaces": SyntheticFaces,
 }
 
 
