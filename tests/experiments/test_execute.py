@@ -81,7 +81,7 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, runner: Any) -> N
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, runner: Any) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot write to .*file"):
+    with pytest.raises(InputError, match=r"cannot write to .*file"):
         make(planned(tmp_path / "file" / "runs"), runner())
 
 

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,9 @@ def test_cells_put_the_published_number_beside_ours(results: Results) -> None:
     headers, rows = cells(results)
     table = [dict(zip(headers, row, strict=True)) for row in rows]
     assert table[0]["WAR %"] == "60.00 ± 1.00"
-    assert table[0]["WAR %, published"] == "68.32"
-    assert table[1]["WAR %, published"] == "73.42 ± 0.5"
-    assert table[3]["WAR %, published"] == "70"
+    assert table[0]["WAR % paper"] == "68.32"
+    assert table[1]["WAR % paper"] == "73.42 ± 0.5"
+    assert table[3]["WAR % paper"] == "70"
     assert table[3]["WAR %"] == "–"
     assert table[0]["NLL"] == "1.000 ± 0.100"
     assert table[0]["parameters, M"] == "2.10"
@@ -71,7 +72,7 @@ def test_cells_say_no_difference_where_there_is_none(results: Results) -> None:
 
 def test_n_is_honest(results: Results) -> None:
     headers, rows = cells(results)
-    assert [row[headers.index("n")] for row in rows] == ["3", "1", "1 of 3 (failed)", "published"]
+    assert [row[headers.index("n")] for row in rows] == ["3", "1", "1 of 3 (failed)", "paper"]
     notes = "\n".join(footnotes(results))
     assert "Unfinished: full has 1 of 3 runs." in notes
     assert "Failed: full, seed 1: no good" in notes
@@ -80,7 +81,7 @@ def test_n_is_honest(results: Results) -> None:
 
 def test_a_published_metric_that_is_not_measured_keeps_its_column(results: Results) -> None:
     headers, rows = cells(results)
-    assert rows[0][headers.index("UAR %, published")] == "58"
+    assert rows[0][headers.index("UAR % paper")] == "58"
 
 
 def test_csv_holds_fractions(results: Results) -> None:
@@ -121,4 +122,15 @@ def test_the_terminal_shows_every_cell(results: Results, tmp_path: Path) -> None
     shown = console.export_text()
     headers, rows = cells(results)
     for text in [*headers, *(text for row in rows for text in row)]:
-        assert text in shown
+        assert all(part in shown for part in re.split(r" (?=\[)|(?<=\]) ", text)), text
+    assert "…" not in shown
+
+
+def test_a_narrow_terminal_gets_several_tables(results: Results) -> None:
+    console = Console(width=60, record=True)
+    terminal(results, console)
+    shown = console.export_text().split("Baseline")[0]
+    assert shown.count("strong") > 1
+    assert "…" not in shown
+    assert "[+1.00, +9.00]" in shown
+    assert max(map(len, shown.splitlines())) <= 60

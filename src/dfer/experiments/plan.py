@@ -102,16 +102,17 @@ def plan(
         if row.published_only:
             continue
         try:
-            given, missing = applied(budget, resolve([row.recipe, *extra]))
+            given, missing = applied(budget, resolve([row.recipe, *row.arguments, *extra]))
             arguments = (row.recipe, *given, *(grid.budgets or {}).get(budget.name, ()), *row.arguments, *extra)
             config = resolve(arguments)
         except InputError as error:
             raise InputError(f"row {row.name!r}: {error}") from error
         if folds and not has(config, "data.dataset.fold"):
             raise InputError(f"row {row.name!r}: {row.recipe} trains on data without folds; leave out folds")
-        remarks += [
-            f"row {row.name!r} has no setting {name}: budget {budget.name} cannot shrink it" for name in missing
-        ]
+        if missing:
+            remarks.append(
+                f"row {row.name!r}: budget {budget.name} leaves {', '.join(missing)}, which it does not have"
+            )
         count = 1 if budget.one_seed and seeds is None else seeds or row.seeds or grid.seeds
         wanted[row.name] = count, arguments, configuration_key(config), row.predictions
     all_folds: list[int | None] = list(folds) or [None]

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dfer.experiments.declaration import COSTS
@@ -33,7 +35,7 @@ def cells(results: Results) -> tuple[list[str], list[list[str]]]:
         if column in order:
             makers.append((_header(column), lambda line, c=column: _mean(line.values.get(c), c)))  # type: ignore[misc]
         if column in _published(results):
-            makers.append((f"{_header(column)}, published", lambda line, c=column: _paper(line, c)))  # type: ignore[misc]
+            makers.append((f"{_header(column)} paper", lambda line, c=column: _paper(line, c)))  # type: ignore[misc]
         if column in grid.differences:
             makers.append((f"Δ {_header(column)}", lambda line, c=column: _delta(line, results, c)))  # type: ignore[misc]
     return [header for header, _ in makers], [[make(line) for _, make in makers] for line in results.lines]
@@ -60,16 +62,34 @@ def footnotes(results: Results) -> list[str]:
 
 
 def terminal(results: Results, console: Console) -> None:
-    """Print a table for people."""
+    """Print a table for people; columns that do not fit beside each other follow in a second table."""
     headers, rows = cells(results)
-    table = Table(title=results.grid.title, title_justify="left")
-    for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(text.replace("[", r"\[") for text in row))
-    console.print(table)
+    narrow = [header.startswith("Δ") for header in headers]
+    lines = [[_stacked(text) if short else text for text, short in zip(row, narrow, strict=True)] for row in rows]
+    for i, chosen in enumerate(_beside([headers, *lines], console.width)):
+        table = Table(title=None if i else results.grid.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for column in chosen:
+            table.add_column(escape(headers[column]), justify="right" if column else "left", no_wrap=column > 0)
+        for row in lines:
+            table.add_row(*(escape(row[column]) for column in chosen))
+        console.print(table)
     for note in footnotes(results):
         console.print(note, markup=False, highlight=False)
+
+
+def _stacked(text: str) -> str:
+    return text.replace(" [", "\n[").replace("] ", "]\n")
+
+
+def _beside(rows: list[list[str]], width: int) -> list[list[int]]:
+    """Share the columns out to tables that fit the width; the first column heads each."""
+    wide = [max(len(part) for row in rows for part in row[i].split("\n")) + 3 for i in range(len(rows[0]))]
+    tables: list[list[int]] = [[0]]
+    for i in range(1, len(wide)):
+        if len(tables[-1]) > 1 and sum(wide[k] for k in tables[-1]) + wide[i] > width:
+            tables.append([0])
+        tables[-1].append(i)
+    return tables
 
 
 def markdown(results: Results, command: str) -> str:
@@ -171,7 +191,7 @@ def _paper(line: Line, column: str) -> str:
 
 def _n(line: Line) -> str:
     if line.row.published_only:
-        return "published"
+        return "paper"
     return (
         str(line.n) if line.n == line.wanted else f"{line.n} of {line.wanted}" + (" (failed)" if line.failures else "")
     )
