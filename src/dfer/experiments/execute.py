@@ -4,7 +4,9 @@ import fcntl
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,13 +61,14 @@ def execute(
         KeyboardInterrupt: stopped; what is finished stays and a run in the middle can go on.
     """
     todo = [run for run in unique(runs) if state(run.folder) != "done"]
-    if jobs > 1:
-        _in_processes(todo, runner, jobs, started, failures)
-        return
-    for run in todo:
-        started(run)
-        if line := make(run, runner):
-            failures[run.folder.path] = line
+    with _terminable():
+        if jobs > 1:
+            _in_processes(todo, runner, jobs, started, failures)
+            return
+        for run in todo:
+            started(run)
+            if line := make(run, runner):
+                failures[run.folder.path] = line
 
 
 def make(run: Planned, runner: Runner) -> str | None:
@@ -89,6 +92,19 @@ def make(run: Planned, runner: Runner) -> str | None:
         if after == "interrupted":
             raise KeyboardInterrupt
         return None if after == "done" else f"{folder.path} holds no predictions after its run"
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM stop a table as Ctrl-C does, also between and beside its trainings."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -129,9 +130,7 @@ def list_runs(planned: Plan, measure: Callable[[Sequence[str]], float], *, as_js
 
         print(json.dumps({"runs": lines, "seconds": round(left, 1), "some_unknown": unknown}, indent=2))
         return
-    shown = Table(
-        "run", "state", "about", "how known", "folder", title=f"{len(planned.runs)} runs", title_justify="left"
-    )
+    shown = Table("run", "state", "about", "how known", "folder", box=SIMPLE_HEAD, pad_edge=False)
     for line in lines:
         seconds = line["seconds"]
         about = duration(seconds) if isinstance(seconds, float) else ""
