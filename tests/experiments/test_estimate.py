@@ -21,12 +21,12 @@ def test_a_finished_run_of_another_seed_is_the_measure(tmp_path: Path, runner: A
         raise AssertionError
 
     found = estimate(planned(tmp_path, 1), never)
-    assert (found.seconds, found.how) == (60.0, "measured on 1 finished")
+    assert (found.seconds, found.how) == (60.0, "1 finished")
 
 
 def test_without_one_steps_are_timed(tmp_path: Path) -> None:
     found = estimate(planned(tmp_path, 0), lambda arguments: 5.0)
-    assert (found.seconds, found.how) == (5.0, "3 training steps timed here")
+    assert (found.seconds, found.how) == (5.0, "3 steps timed")
 
 
 def test_a_stopped_run_is_no_measure(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_real_table_from_end_to_end(
     file, out = small_grid(tmp_path), tmp_path / "grid"
     assert table(str(file), budget="smoke", seeds=2, out=out, dry_run=True, json=True) == 0
     listed = json.loads(capsys.readouterr().out)["runs"]
-    assert [run["how"] for run in listed] == ["3 training steps timed here"] * 4
+    assert [run["how"] for run in listed] == ["3 steps timed"] * 4
     assert not out.exists()
     assert table(str(file), budget="smoke", seeds=2, out=out) == 0
     content = json.loads((out / "tiny.smoke.json").read_text())

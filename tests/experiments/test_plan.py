@@ -6,7 +6,7 @@ import pytest
 from dfer.errors import InputError
 from dfer.experiments.budget import BUDGETS
 from dfer.experiments.declaration import Grid, parse_grid
-from dfer.experiments.plan import plan, resolve
+from dfer.experiments.plan import configuration_key, plan, resolve
 
 SMALL, PAPER, QUICK = BUDGETS["small"], BUDGETS["paper"], BUDGETS["quick"]
 
@@ -80,3 +80,9 @@ def test_a_real_recipe_is_resolved_with_its_defaults() -> None:
     assert config["data"]["dataset"]["init_args"]["clips"] == 800
     with pytest.raises(InputError, match="did you mean synthetic/baseline"):
         resolve(["synthetic/basline"])
+
+
+def test_faces_of_another_generator_are_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = configuration_key({"data": {}})
+    monkeypatch.setattr("dfer.experiments.plan.GENERATOR_VERSION", 10**6)
+    assert configuration_key({"data": {}}) != before

@@ -40,9 +40,9 @@ def estimate(run: Planned, measure: Callable[[Sequence[str]], float]) -> Estimat
         measure: gives the seconds of a run from its arguments by trying, where nothing is on record.
     """
     if seconds := recorded(run):
-        return Estimate(statistics.median(seconds), f"measured on {len(seconds)} finished")
+        return Estimate(statistics.median(seconds), f"{len(seconds)} finished")
     try:
-        return Estimate(measure(run.arguments), f"{STEPS} training steps timed here")
+        return Estimate(measure(run.arguments), f"{STEPS} steps timed")
     except InputError as error:
         return Estimate(None, f"unknown: {error}")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from dfer.datasets.synthetic.knobs import GENERATOR_VERSION
 from dfer.errors import InputError
 from dfer.experiments.budget import Budget, applied, has
 from dfer.experiments.declaration import Grid
@@ -129,13 +130,16 @@ def plan(
 def configuration_key(config: Mapping[str, Any]) -> str:
     """Hash a resolved configuration, data included; seed, fold and what cannot change a result are left out.
 
+    The version of the generator of drawn faces is in it. That of the code is not: a table names the commits that its
+    runs were made with.
+
     Example:
         >>> one = {"seed_everything": 1, "model": {"lr": 0.1}, "data": {"workers": 4}}
         >>> other = {"seed_everything": 2, "model": {"lr": 0.1}, "data": {"workers": 0}}
         >>> configuration_key(one) == configuration_key(other)
         True
     """
-    bare = copy.deepcopy(dict(config))
+    bare = {**copy.deepcopy(dict(config)), "generator": GENERATOR_VERSION}
     bare.pop("seed_everything", None)
     data = bare.get("data") or {}
     data.pop("workers", None)
