@@ -7,17 +7,19 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader, Dataset
+
+from dfer.datasets.index import progress_bar
 
 log = logging.getLogger("dfer")
 
 Clip = NDArray[np.uint8]
+
+_ALONE: Final = 2000  # fewer frames are drawn sooner than workers start
 
 
 def cache_folder() -> Path:
@@ -25,10 +27,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DFER_CACHE") or Path.home() / ".cache" / "dfer")
 
 
-def cached_frames(
-    what: Mapping[str, Any], counts: NDArray[np.int64], size: int, clips: Dataset[Clip]
-) -> NDArray[np.uint8] | None:
-    """Open the frames of all clips, one after the other; draw them first if nobody has.
+def cached_frames(what: Mapping[str, Any], counts: NDArray[np.int64], size: int, clips: Dataset[Clip]) -> Path | None:
+    """Find the file of the frames of all clips, one after the other; draw them first if nobody has.
 
     The file appears whole or not at all, so two processes may draw the same at once.
 
@@ -38,8 +38,8 @@ def cached_frames(
         clips: draws the clip of a row, ``(T, S, S, 3)``.
 
     Returns:
-        ``(all frames, S, S, 3)``, read only, or None where the folder cannot be written to: then clips are drawn
-        whenever they are needed.
+        a file of ``(all frames, S, S, 3)`` raw bytes, or None where the folder cannot be written to: then
+        clips are drawn whenever they are needed.
     """
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:20]
     path = cache_folder() / "faces" / f"{digest}.u8"
@@ -47,7 +47,7 @@ def cached_frames(
     try:
         if not path.is_file() or path.stat().st_size != int(np.prod(shape)):
             _fill(path, shape, counts, clips)
-        return np.memmap(path, np.uint8, "r", shape=shape)
+        return path
     except OSError as error:
         log.warning("cannot keep drawn clips in %s (%s); they are drawn again each time", path.parent, error.strerror)
         return None
@@ -56,18 +56,19 @@ def cached_frames(
 def _fill(path: Path, shape: tuple[int, ...], counts: NDArray[np.int64], clips: Dataset[Clip]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
     try:
-        frames = np.memmap(partial, np.uint8, "w+", shape=shape)
+        with os.fdopen(handle, "wb") as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk must be an error here, not a bus error while drawing
+                os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
+        frames = np.memmap(partial, np.uint8, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
         ends = np.cumsum(counts)
-        workers = (os.cpu_count() or 1) if shape[0] > 2000 else 0
-        console = Console(stderr=True)
-        bar = Progress(*Progress.get_default_columns()[:2], TextColumn("{task.completed}/{task.total} clips"),
-                       TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)  # fmt: skip
-        with bar:
+        workers = (os.cpu_count() or 1) if shape[0] > _ALONE else 0
+        with progress_bar() as progress:
             drawn = DataLoader(clips, batch_size=None, num_workers=workers, collate_fn=_same)
-            for row, clip in enumerate(bar.track(drawn, total=len(counts), description="drawing faces")):
+            task = progress.add_task("drawing faces", total=len(counts))
+            for row, clip in enumerate(drawn):
                 frames[ends[row] - counts[row] : ends[row]] = clip
+                progress.advance(task)
         frames.flush()
         Path(partial).replace(path)
     except BaseException:
@@ -75,5 +76,5 @@ def _fill(path: Path, shape: tuple[int, ...], counts: NDArray[np.int64], clips: 
         raise
 
 
-def _same(clip: Clip) -> Clip:
+def _same(clip: Any) -> Any:
     return clip

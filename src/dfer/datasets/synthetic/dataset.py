@@ -1,7 +1,8 @@
-"""Drawn faces as a data set like any other, with the truth of every clip known."""
+"""Faces drawn by our own code, as a data set with known truth."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,31 +18,34 @@ from dfer.errors import InputError
 from dfer.labels import BASIC
 from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
 
+Clips = int | tuple[int, int]
+
 
 class SyntheticFaces(ClipDataset):
-    """Parametric faces moved by action units; deterministic in ``(seed, row)``.
+    """Draw clips of parametric faces that show the seven basic expressions as FACS action units.
 
-    Labels of the training split may be wrong (``truth.noisy``), those of the test split are right. No face is in
-    both splits. A keyword left out (None) is the preset's.
+    A clip depends on the arguments and its row alone: not on who draws it, when, or what else is drawn. ``targets`` are
+    the given labels: ``label_noise`` of them are wrong in training, ``test_noise`` (0 in both presets) in the test
+    split. ``truth`` has one row per clip: ``label``, ``true_label``, ``noisy``; ``centre`` and ``width`` (full width at
+    half maximum) of the key expression in frames, its ``peak``; ``distractor`` and where it is; ``identity``,
+    ``style``, ``test_style`` (a source that the training split never shows), ``occlusion``.
 
     Args:
-        size: side of the drawn frames in pixels.
-        seed: of what is drawn; augmentation has the data set's own ``seed``, as everywhere.
-        preset: ``easy`` (balanced, clean) or ``wild`` (DFEW's proportions, wrong labels, distractors, occlusion,
-            sources that the test split alone has); see `Knobs`.
-        clips: training clips; the test split has half as many.
-        frames: shortest and longest clip.
-        proportions: of the seven true classes, in any unit.
-        intensity: range of the key expression's strength.
-        label_noise: share of wrong training labels; ``noise``: ``symmetric`` or ``confusion``.
-        distractors, occlusion: probability per clip.
-        style_strength: how far sources differ from a clean picture.
-        cache: keep drawn frames on disk; otherwise a frame is drawn whenever it is read.
+        size: side of the frames in pixels.
+        seed: of what is drawn; ``self.seed``, of augmentation, is another one, as in every data set.
+        preset: a named setting of all knobs; the other arguments change single ones. ``Knobs`` tells their meaning.
+        clips: training clips, and half as many in the test split; or a pair, of training and test.
+        cache: keep the drawn frames in the cache folder (``$DFER_CACHE``, else ``~/.cache/dfer``); the first time takes
+            a while. False draws each clip whenever it is read.
+        transform: ``EvalTransform()`` unless given.
+
+    Raises:
+        InputError: an argument out of range.
 
     Example:
-        >>> faces = SyntheticFaces("train", size=32, clips=14, cache=False)
-        >>> faces.labels[0], len(faces), faces.class_counts.tolist(), faces[0].clip.shape
-        ('happy', 14, [2, 2, 2, 2, 2, 2, 2], torch.Size([16, 3, 32, 32]))
+        >>> faces = SyntheticFaces("train", size=48, clips=14, cache=False)
+        >>> faces.class_counts.tolist(), faces[0].clip.shape
+        ([2, 2, 2, 2, 2, 2, 2], torch.Size([16, 3, 48, 48]))
     """
 
     def __init__(
@@ -51,15 +55,24 @@ class SyntheticFaces(ClipDataset):
         seed: int = 0,
         *,
         preset: Preset = "easy",
-        clips: int | None = None,
+        clips: Clips | None = None,
+        clips_per_identity: int | None = None,
         frames: tuple[int, int] | None = None,
         proportions: Sequence[float] | None = None,
         intensity: tuple[float, float] | None = None,
+        key_width: tuple[float, float] | None = None,
+        asymmetry: float | None = None,
         label_noise: float | None = None,
+        test_noise: float | None = None,
         noise: Noise | None = None,
         distractors: float | None = None,
         occlusion: float | None = None,
+        styles: int | None = None,
+        test_styles: int | None = None,
         style_strength: float | None = None,
+        head_pose: float | None = None,
+        camera_shake: float | None = None,
+        speech: float | None = None,
         cache: bool = True,
         transform: ClipTransform | None = None,
     ) -> None:
@@ -67,39 +80,59 @@ class SyntheticFaces(ClipDataset):
             raise InputError(f"split {split!r}; drawn faces have train and test")
         if preset not in PRESETS:
             raise InputError(f"preset {preset!r}; there are {', '.join(PRESETS)}")
-        if size < 16 or size % 2:
-            raise InputError(f"size {size} cannot be drawn; give an even number of at least 16 pixels")
-        given: dict[str, Any] = {
-            "frames": None if frames is None else tuple(frames),
-            "proportions": None if proportions is None else tuple(proportions),
-            "intensity": None if intensity is None else tuple(intensity),
-            "label_noise": label_noise,
-            "noise": noise,
-            "distractors": distractors,
-            "occlusion": occlusion,
-            "style_strength": style_strength,
-            "clips": None if clips is None else (clips, max(1, clips // 2)),
+        if size < 16 or seed < 0:
+            raise InputError(f"cannot draw size {size}, seed {seed}; give at least 16 pixels and no negative seed")
+        changed: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+            for name, value in (
+                ("clips", (clips, max(1, clips // 2)) if isinstance(clips, int) else clips),
+                ("clips_per_identity", clips_per_identity),
+                ("frames", frames),
+                ("proportions", proportions),
+                ("intensity", intensity),
+                ("key_width", key_width),
+                ("asymmetry", asymmetry),
+                ("label_noise", label_noise),
+                ("test_noise", test_noise),
+                ("noise", noise),
+                ("distractors", distractors),
+                ("occlusion", occlusion),
+                ("styles", styles),
+                ("test_styles", test_styles),
+                ("style_strength", style_strength),
+                ("head_pose", head_pose),
+                ("camera_shake", camera_shake),
+                ("speech", speech),
+            )
+            if value is not None
         }
-        changed = {name: value for name, value in given.items() if value is not None}
-        self.knobs: Knobs = replace(PRESETS[preset], **changed)
+        try:
+            self.knobs: Knobs = dataclasses.replace(PRESETS[preset], **changed)
+        except ValueError as error:
+            raise InputError(str(error)) from error
         self.split: Split = split
         self.size = size
         self.drawn_from = seed
         self.truth = make_truth(split, self.knobs.clips[split == "test"], self.knobs, seed)
-        arguments = {"size": size, "seed": seed, "preset": preset, **changed, "clips": clips, "cache": cache}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
         super().__init__(
             labels=BASIC,
             targets=self.truth["label"].to_numpy(np.int64),
             clip_ids=[f"{split}-{row:05d}" for row in range(len(self.truth))],
             transform=transform or EvalTransform(),
-            description={"class": "SyntheticFaces", "args": arguments},
+            description={
+                "class": "SyntheticFaces",
+                "args": {"size": size, "seed": seed, "preset": preset, **plain, "cache": cache},
+            },
         )
+        self._records = self.truth.to_dict("records")
         self._counts = self.truth["frames"].to_numpy(np.int64)
         self._starts = np.cumsum(self._counts) - self._counts
-        self._frames = None
+        self._pages: NDArray[np.uint8] | None = None
+        self._file: Path | None = None
         if cache:
-            what = {"version": GENERATOR_VERSION, "split": split, "size": size, "seed": seed, **asdict(self.knobs)}
-            self._frames = cached_frames(what, self._counts, size, _Drawn(self))
+            what = {"version": GENERATOR_VERSION, "split": split, "size": size, "seed": seed}
+            self._file = cached_frames(what | dataclasses.asdict(self.knobs), self._counts, size, _Drawn(self))
 
     def frame_count(self, row: int) -> int:
         """Count the frames of a clip."""
@@ -107,17 +140,22 @@ class SyntheticFaces(ClipDataset):
 
     def read(self, row: int, wanted: NDArray[np.int64]) -> Sequence[Frame]:
         """Take frames from the cache, or draw them."""
-        if self._frames is not None:
-            return [np.asarray(self._frames[self._starts[row] + index]) for index in wanted]
-        return list(self.draw(row, wanted))
+        if self._file is None:
+            return list(self.draw(row, wanted))
+        if self._pages is None:
+            self._pages = np.memmap(self._file, np.uint8, "r").reshape(-1, self.size, self.size, 3)
+        return [np.array(self._pages[self._starts[row] + index]) for index in wanted]
 
     def draw(self, row: int, wanted: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Draw a clip, or some frames of it, ``(T, S, S, 3)``."""
-        return draw_clip(self.truth.iloc[row], self.split, row, self.size, self.knobs, self.drawn_from, wanted)  # type: ignore[arg-type]
+        return draw_clip(self._records[row], self.split, row, self.size, self.knobs, self.drawn_from, wanted)  # type: ignore[arg-type]
 
     def groups(self) -> NDArray[np.str_]:
-        """Name the face of each clip."""
+        """Name the face of each clip; none is in both splits."""
         return self.truth["identity"].to_numpy().astype(np.str_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pages": None}  # a worker maps the file itself; pickling a map would copy it
 
 
 class _Drawn(Dataset[NDArray[np.uint8]]):

@@ -57,14 +57,11 @@ def draw_clip(
     head = pose(frames, knobs.head_pose, knobs.camera_shake, rng)
     clip_seed = int(rng.integers(2**31))
     backdrop = _backdrop(style, size)
+    camera = Camera(style, size, rng)
     chosen = np.arange(frames) if wanted is None else wanted
     out = np.empty((len(chosen), size, size, 3), dtype=np.uint8)
     for place, frame in enumerate(chosen):
-        camera = (
-            Camera(style, size, row_generator(seed, split, row, 2 + int(frame)))
-            if place == 0 or style.noise > 0.5
-            else camera
-        )
+        picture_noise = row_generator(seed, split, row, 2 + int(frame))
         units = np.clip(amount[frame] * key + second[frame] * other, 0, 1)
         quiet = float(talk[frame] * (1 - min(1.0, amount[frame] + second[frame])))
         gaze = (float(head.gaze[frame, 0]), float(head.gaze[frame, 1]))
@@ -73,7 +70,7 @@ def draw_clip(
         turn = float(head.yaw[frame]), float(head.pitch[frame]), float(head.roll[frame])
         place_at = (0.5 + head.shift[frame, 0], 0.49 + head.shift[frame, 1])
         picture = _paint(backdrop, shapes, turn, float(head.scale[frame]), place_at, size)
-        out[place] = camera(picture)
+        out[place] = camera(picture, picture_noise)
     return out
 
 

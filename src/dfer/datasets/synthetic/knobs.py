@@ -86,12 +86,12 @@ class Knobs:
 
 
 EASY: Final = Knobs(
-    clips=(840, 280),
-    clips_per_identity=4,
+    clips=(800, 400),
+    clips_per_identity=3,
     frames=(24, 24),
     proportions=BALANCED,
-    intensity=(0.75, 1.0),
-    key_width=(0.25, 0.45),
+    intensity=(0.85, 1.0),
+    key_width=(0.35, 0.6),
     asymmetry=0.1,
     label_noise=0.0,
     test_noise=0.0,
@@ -100,7 +100,7 @@ EASY: Final = Knobs(
     occlusion=0.0,
     styles=4,
     test_styles=0,
-    style_strength=0.25,
+    style_strength=0.2,
     head_pose=5.0,
     camera_shake=0.008,
     speech=0.1,
@@ -108,12 +108,12 @@ EASY: Final = Knobs(
 """Balanced, clean, strong: what a small model learns in minutes."""
 
 WILD: Final = Knobs(
-    clips=(2100, 700),
+    clips=(2000, 1000),
     clips_per_identity=7,
     frames=(20, 48),
     proportions=DFEW_COUNTS,
     intensity=(0.35, 0.95),
-    key_width=(0.2, 0.45),
+    key_width=(0.25, 0.5),
     asymmetry=0.35,
     label_noise=0.1,
     test_noise=0.0,

@@ -57,11 +57,10 @@ class Camera:
         shade = 1 - np.maximum(0, style.side * x[None, :] + style.top * x[:, None])
         self.gain = (style.contrast * shade[..., None] * np.array(style.light, dtype=np.float32)).astype(np.float32)
         self.offset = np.float32(110 * (1 - style.contrast))
-        self.rng = rng
         self.grain = rng.standard_normal((size + 16, size + 16, 3), dtype=np.float32) * style.noise
 
-    def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
-        """Photograph a drawn frame, ``-> (S, S, 3)``."""
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Photograph a drawn frame with noise of its own, ``-> (S, S, 3)``."""
         style = self.style
         if style.resolution < 1:
             small = max(8, round(self.size * style.resolution))
@@ -71,9 +70,9 @@ class Camera:
             picture = picture.filter(ImageFilter.GaussianBlur(style.blur * self.size / 112))
         pixels = np.asarray(picture, dtype=np.float32) * self.gain + self.offset
         if style.noise > 0.5:
-            dy, dx = self.rng.integers(0, 16, 2)
+            dy, dx = rng.integers(0, 16, 2)
             pixels += self.grain[dy : dy + self.size, dx : dx + self.size]
         frame = np.clip(pixels, 0, 255).astype(np.uint8)
         if style.quality is not None:
             frame = simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(frame, quality=style.quality, colorsubsampling="420"))
-        return frame
+        return np.asarray(frame, np.uint8)

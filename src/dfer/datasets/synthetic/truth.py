@@ -41,7 +41,7 @@ def counts(clips: int, proportions: tuple[float, ...]) -> NDArray[np.int64]:
         for k in np.flatnonzero((out == 0) & (share > 0)):
             out[np.argmax(out)] -= 1
             out[k] += 1
-    return out
+    return np.asarray(out, np.int64)
 
 
 def row_generator(seed: int, split: Split, row: int, part: int) -> np.random.Generator:
