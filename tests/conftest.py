@@ -1,9 +1,15 @@
 """What several tests share."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from dfer.runs import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,73 @@ def test_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("DFER_TEST_DATA names no folder of test videos")
     return Path(folder)
+
+
+COLOURS = {"happy": (200, 40, 40), "sad": (40, 200, 40), "angry": (40, 40, 200)}
+
+
+def write_clips(root: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 10), ("test", 3)):
+        for name, colour in COLOURS.items():
+            for number in range(count):
+                folder = root / split / name / f"{name}-{number}"
+                folder.mkdir(parents=True)
+                for frame in range(6):
+                    pixels = np.clip(rng.normal(colour, 25, (36, 36, 3)), 0, 255).astype(np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{frame + 1}.jpg")
+    return root
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder per class: ten training and three test clips of six frames, told apart by their colour."""
+    return write_clips(tmp_path / "clips")
+
+
+def tiny(clips: Path) -> list[str]:
+    return [
+        "folder/baseline",
+        *("--data.root", str(clips)),
+        *("--data.workers", "0"),
+        *("--data.batch_size", "8"),
+        *("--model.model.backbone.weights", "none"),
+        *("--model.model.backbone.width", "0.125"),
+        *("--model.model.frames", "4"),
+        *("--model.model.size", "32"),
+        *("--model.model.dropout", "0.3"),
+        *("--model.warmup_epochs", "1"),
+        *("--trainer.max_epochs", "3"),
+    ]
+
+
+@pytest.fixture
+def options(clips: Path) -> list[str]:
+    """A recipe and options: three epochs of a tiny model, with dropout so that random state matters."""
+    return tiny(clips)
+
+
+@pytest.fixture
+def fit(tmp_path: Path, options: list[str]) -> Callable[..., RunFolder]:
+    """Train with the tiny options; more may be added."""
+    from dfer.training.fit import fit as real
+
+    def run(name: str, *more: str, resume: bool = False, init: Path | None = None) -> RunFolder:
+        return real([*options, *more], out=tmp_path / "runs" / name, resume=resume, init=init)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that was trained, evaluated and reported; look, do not touch."""
+    from dfer.experiments.run import run
+
+    folder = tmp_path_factory.mktemp("finished")
+    return run(tiny(write_clips(folder / "clips")), folder / "run")
+
+
+@pytest.fixture
+def own_run(finished: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of that run, to damage."""
+    return RunFolder(Path(shutil.copytree(finished.path, tmp_path / "run")))

@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("DFER_DEBUG"):
             raise
-        text = f"a fault in dfer ({type(error).__name__}: {one_line(error)}); DFER_DEBUG=1 shows where; please report it"
+        text = (
+            f"a fault in dfer ({type(error).__name__}: {one_line(error)}); DFER_DEBUG=1 shows where; please report it"
+        )
         return _refuse(InputError(text), 1)
     return status if isinstance(status, int) else 0
 

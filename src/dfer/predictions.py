@@ -85,7 +85,7 @@ class Predictions:
         if not path.is_file():
             raise InputError(f"{path} not found; run `dfer evaluate` on its run folder first")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return cls(
                     logits=file["logits"],
                     label=file["label"],
