@@ -96,18 +96,18 @@ def held_out_split(
 def _take_groups(counts: NDArray[np.int64], need: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Fill the need of each class, the rarest first, with the group that overshoots least."""
     taken = np.zeros(len(counts), dtype=np.bool_)
-    left, need = counts.sum(axis=0), need.copy()
-    least = np.minimum(left, 1)  # every class keeps one clip in training
+    total = left = counts.sum(axis=0)
+    keep = np.minimum(total, 1)  # every class keeps one clip in training
     order = rng.permutation(len(counts))
-    for k in np.argsort(left, kind="stable"):
+    for k in np.argsort(total, kind="stable"):
         candidates = order[counts[order, k] > 0]
         while need[k] > 0:
-            candidates = candidates[~taken[candidates] & (left - counts[candidates] >= least).all(axis=1)]
+            candidates = candidates[~taken[candidates] & (left - counts[candidates] >= keep).all(axis=1)]
             over = np.maximum(counts[candidates] - np.maximum(need, 0), 0).sum(axis=1)
-            if not len(candidates) or (over.min() >= need[k] and need[k] < left[k] - counts[:, k].max() and False):
-                break
+            if not len(candidates) or (left[k] < total[k] and over.min() > need[k]):
+                break  # nothing fits, or the best group would miss the mark by more than taking none
             best = candidates[over.argmin()]
             taken[best] = True
-            need -= counts[best]
-            left -= counts[best]
+            need = need - counts[best]
+            left = left - counts[best]
     return taken

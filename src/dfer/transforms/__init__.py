@@ -1,5 +1,5 @@
-"""Which frames of a clip, and what happens to their pixels."""
+"""From frames on disk to model pixels: which frames, and what happens to them."""
 
-from dfer.transforms.presets import ClipTransform, EvalTransform, Frame, Sampling, TrainTransform
+from dfer.transforms.presets import ClipTransform, EvalTransform, TrainTransform
 
-__all__ = ["ClipTransform", "EvalTransform", "Frame", "Sampling", "TrainTransform"]
+__all__ = ["ClipTransform", "EvalTransform", "TrainTransform"]

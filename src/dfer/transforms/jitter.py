@@ -39,7 +39,8 @@ def jitter(clip: Tensor, amount: Jitter) -> Tensor:
         >>> jitter(red, Jitter(1.0, 1.0, 1.0, 1 / 3)).flatten()
         tensor([ 40, 200,  40], dtype=torch.uint8)
     """
-    return torch.cat([_jitter(part, amount) for part in clip.split(4)])  # a few frames at a time stay in the cache
+    # A few frames at a time stay in the cache.
+    return torch.cat([_jitter(part, amount) for part in torch.split(clip, 4)])
 
 
 def _jitter(clip: Tensor, amount: Jitter) -> Tensor:
@@ -60,7 +61,8 @@ def _jitter(clip: Tensor, amount: Jitter) -> Tensor:
 
 def _grey(planes: Tensor) -> Tensor:
     red, green, blue = planes
-    return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
+    grey: Tensor = red * GREY[0]
+    return grey.add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
 
 
 def _rotate_hue(planes: Tensor, turn: float) -> None:

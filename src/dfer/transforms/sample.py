@@ -59,7 +59,8 @@ class RandomInSegments:
         if count < self.frames:
             return segment_centres(count, self.frames)
         edges = np.arange(self.frames + 1, dtype=np.int64) * count // self.frames
-        return rng.integers(edges[:-1], edges[1:])
+        chosen: NDArray[np.int64] = rng.integers(edges[:-1], edges[1:])
+        return chosen
 
 
 class M3DFELFrames:
@@ -81,4 +82,5 @@ class M3DFELFrames:
         if count < 1:
             raise ValueError(f"a clip has at least one frame, got count={count}")
         start = np.arange(self.frames, dtype=np.int64) * count // self.frames
-        return np.minimum(start + rng.integers(0, self.frames, self.frames), count - 1)
+        chosen: NDArray[np.int64] = np.minimum(start + rng.integers(0, self.frames, self.frames), count - 1)
+        return chosen

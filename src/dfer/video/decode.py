@@ -160,7 +160,7 @@ def read_frames(path: Path, wanted: NDArray[np.int64]) -> list[Frame]:
         ItemError: not a video, or half or more of the wanted frames cannot be decoded.
     """
     times = timeline(path)
-    if len(wanted) and not (0 <= wanted.min() and wanted.max() < len(times.stamps)):
+    if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(times.stamps)):
         raise IndexError(f"frame {wanted.max()} or {wanted.min()} asked of {path}, which has {len(times.stamps)}")
     targets = times.stamps[np.unique(wanted)]
     tolerance = float(np.median(np.diff(times.stamps))) / 2 if len(times.stamps) > 1 else np.inf

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dfer.errors import ItemError
 
@@ -40,7 +40,7 @@ def read_image(source: Path | bytes) -> Frame:
             frame: Frame = simplejpeg.decode_jpeg(data)
             return frame
         return _read_odd(data)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ItemError(f"{name} is no image; remove it, or leave its clip out") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
