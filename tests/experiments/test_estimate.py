@@ -34,14 +34,6 @@ def test_a_stopped_run_is_no_measure(tmp_path: Path) -> None:
     assert recorded(planned(tmp_path, 1)) == []
 
 
-def test_bad_data_leave_it_unknown(tmp_path: Path) -> None:
-    def refuse(arguments: Any) -> float:
-        raise InputError("no data here")
-
-    found = estimate(planned(tmp_path, 0), refuse)
-    assert (found.seconds, found.how) == (None, "unknown: no data here")
-
-
 SMOKE = [
     "--data.dataset.clips=28",
     "--model.model.size=24",

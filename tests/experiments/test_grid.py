@@ -91,6 +91,18 @@ def test_failures_end_in_status_3_and_are_tried_again(
     assert len(again.made) == 1
 
 
+def test_a_table_without_data_is_refused_in_one_line(tmp_path: Path) -> None:
+    rows = [{"name": "a"}, {"name": "b", "overrides": {"model.loss.label_smoothing": 0.1}}]
+    weights = {"model.model.backbone.weights": None}
+    grid = {"title": "No data", "recipe": "folder/baseline", "baseline": "a", "overrides": weights, "rows": rows}
+    (tmp_path / "g.yaml").write_text(yaml.safe_dump(grid))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match=r"nowhere") as refusal:
+            table(str(tmp_path / "g.yaml"), f"--data.root={tmp_path / 'nowhere'}", out=tmp_path / "o", dry_run=dry_run)
+        assert "\n" not in str(refusal.value)
+    assert not list((tmp_path / "o").glob("*.md"))
+
+
 def test_progress_says_how_long(
     grid: Grid, planned: Plan, runner: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,28 @@
-"""A declared grid: which runs make a table, as a plain YAML file, read into frozen dataclasses."""
+"""A declared grid: which runs make a table, as a plain YAML file, read into frozen dataclasses.
+
+```yaml
+title: SAFE, Table III on drawn faces
+recipe: synthetic/safe          # of every row that names none
+overrides: {data.workers: 0}    # options of `dfer train` for every row: a mapping, or a list of arguments
+budgets: {small: {data.batch_size: 32}}   # what a budget needs here beside its usual settings
+baseline: none
+columns: [war, uar, ece, nll, brier, recall, gmac, parameters, seconds]
+differences: [war, uar]         # to the baseline, with intervals; the first metric unless given
+seeds: 1
+folds: 5                        # or 1-5; left out where the data have none
+note: Printed below the table.
+rows:
+  - name: none
+    seeds: 3
+    overrides: {model.mix.strategy: none}
+    published: {war: 71.02, uar: 59.61}   # percent, as printed; [72.08, 0.43] with a deviation
+  - name: TAM, noisy clips
+    predictions: test-noise     # another evaluation of the same run
+  - name: M3DFEL
+    published_only: true
+    published: {war: 69.25}
+```
+"""
 
 import difflib
 import json

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dfer.errors import InputError
 from dfer.experiments.execute import state
 from dfer.experiments.plan import Planned
 from dfer.runs import RunFolder
@@ -17,9 +16,9 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that one run takes, and how that is known; None where it is not."""
+    """Seconds that one run takes, and how that is known."""
 
-    seconds: float | None
+    seconds: float
     how: str
 
 
@@ -38,13 +37,13 @@ def estimate(run: Planned, measure: Callable[[Sequence[str]], float]) -> Estimat
 
     Args:
         measure: gives the seconds of a run from its arguments by trying, where nothing is on record.
+
+    Raises:
+        InputError: the run's data or options are bad.
     """
     if seconds := recorded(run):
         return Estimate(statistics.median(seconds), f"{len(seconds)} finished")
-    try:
-        return Estimate(measure(run.arguments), f"{STEPS} steps timed")
-    except InputError as error:
-        return Estimate(None, f"unknown: {error}")
+    return Estimate(measure(run.arguments), f"{STEPS} steps timed")
 
 
 def timed_steps(arguments: Sequence[str]) -> float:

@@ -91,6 +91,7 @@ def make_table(
         target: of the written table, without suffix.
 
     Raises:
+        InputError: every run failed in the same way, as without the data's root.
         KeyboardInterrupt: stopped; the table of what is finished has been written and printed.
     """
     failures: dict[Path, str] = {}
@@ -100,10 +101,17 @@ def make_table(
     try:
         execute(planned.runs, runner, failures, jobs=jobs, started=say)
     finally:
+        _refuse_if_hopeless(planned, failures)
         results = collect(grid, planned, failures)
         _write(results, target, command)
         _print(results, command, format, json)
     return 3 if failures or any(line.failures for line in results.lines) else 0
+
+
+def _refuse_if_hopeless(planned: Plan, failures: dict[Path, str]) -> None:
+    folders = {run.folder.path for run in planned.runs}
+    if len(set(failures.values())) == 1 and failures.keys() == folders:
+        raise InputError(next(iter(failures.values())))
 
 
 def list_runs(planned: Plan, measure: Callable[[Sequence[str]], float], *, as_json: bool = False) -> None:
@@ -122,13 +130,12 @@ def list_runs(planned: Plan, measure: Callable[[Sequence[str]], float], *, as_js
             continue
         if planned_run.key not in known:
             known[planned_run.key] = estimate(planned_run, measure)
-        left += known[planned_run.key].seconds or 0.0
+        left += known[planned_run.key].seconds
         lines.append(_listed(planned_run, where, known[planned_run.key]))
-    unknown = any(line["how"] and line["seconds"] is None for line in lines)
     if as_json:
         import json
 
-        print(json.dumps({"runs": lines, "seconds": round(left, 1), "some_unknown": unknown}, indent=2))
+        print(json.dumps({"runs": lines, "seconds": round(left, 1)}, indent=2))
         return
     shown = Table("run", "state", "about", "how known", "folder", box=SIMPLE_HEAD, pad_edge=False)
     for line in lines:
@@ -139,9 +146,7 @@ def list_runs(planned: Plan, measure: Callable[[Sequence[str]], float], *, as_js
     console.print(shown)
     for remark in planned.remarks:
         console.print(remark, markup=False)
-    console.print(
-        f"about {duration(left)} in all with one job" + (", without those that are unknown" if unknown else "")
-    )
+    console.print(f"about {duration(left)} in all with one job")
 
 
 def duration(seconds: float) -> str:
