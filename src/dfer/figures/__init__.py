@@ -4,6 +4,7 @@ from dfer.figures.confusion import confusion
 from dfer.figures.curves import curves
 from dfer.figures.film_strip import film_strip
 from dfer.figures.reliability import reliability
+from dfer.figures.samples import contact_sheet
 from dfer.figures.style import render
 
-__all__ = ["confusion", "curves", "film_strip", "reliability", "render"]
+__all__ = ["confusion", "contact_sheet", "curves", "film_strip", "reliability", "render"]

@@ -62,9 +62,8 @@ def _fill(path: Path, shape: tuple[int, ...], counts: NDArray[np.int64], clips: 
                 os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
         frames = np.memmap(partial, np.uint8, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
         ends = np.cumsum(counts)
-        workers = (os.cpu_count() or 1) if shape[0] > _ALONE else 0
         with progress_bar() as progress:
-            drawn = DataLoader(clips, batch_size=None, num_workers=workers, collate_fn=_same)
+            drawn = DataLoader(clips, batch_size=None, num_workers=drawing_workers(shape[0]), collate_fn=_same)
             task = progress.add_task("drawing faces", total=len(counts))
             for row, clip in enumerate(drawn):
                 frames[ends[row] - counts[row] : ends[row]] = clip
@@ -74,6 +73,11 @@ def _fill(path: Path, shape: tuple[int, ...], counts: NDArray[np.int64], clips: 
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def drawing_workers(frames: int) -> int:
+    """Choose how many processes draw: all cores, or none but this one when there is little to draw."""
+    return (os.cpu_count() or 1) if frames > _ALONE else 0
 
 
 def _same(clip: Any) -> Any:

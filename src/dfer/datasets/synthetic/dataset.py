@@ -37,7 +37,7 @@ class SyntheticFaces(ClipDataset):
         clips: training clips, and half as many in the test split; or a pair, of training and test.
         cache: keep the drawn frames in the cache folder (``$DFER_CACHE``, else ``~/.cache/dfer``); the first time takes
             a while. False draws each clip whenever it is read.
-        transform: ``EvalTransform()`` unless given.
+        transform: ``EvalTransform`` of this size unless given.
 
     Raises:
         InputError: an argument out of range.
@@ -119,7 +119,7 @@ class SyntheticFaces(ClipDataset):
             labels=BASIC,
             targets=self.truth["label"].to_numpy(np.int64),
             clip_ids=[f"{split}-{row:05d}" for row in range(len(self.truth))],
-            transform=transform or EvalTransform(),
+            transform=transform or EvalTransform(size=size),
             description={
                 "class": "SyntheticFaces",
                 "args": {"size": size, "seed": seed, "preset": preset, **plain, "cache": cache},

@@ -68,8 +68,10 @@ def face(who: Identity, muscles: Muscles) -> list[Shape]:
 def _head(who: Identity, jaw_drop: float) -> list[Shape]:
     chin = who.chin_y + jaw_drop
     outline = np.array(
-        [(0, who.crown_y), (0.55, who.crown_y + 0.12), (0.9, -0.75), (1.0, -0.2), (0.96, 0.35), (who.jaw, 0.8)]
-        + [(who.chin_width + 0.12, chin - 0.17), (who.chin_width * 0.62, chin - 0.02)]
+        [
+            *((0, who.crown_y), (0.55, who.crown_y + 0.12), (0.9, -0.75), (1.0, -0.2), (0.96, 0.35), (who.jaw, 0.8)),
+            *((who.chin_width + 0.12, chin - 0.17), (who.chin_width * 0.62, chin - 0.02)),
+        ]
     )
     outline = np.concatenate([outline, [(0, chin + 0.02)], outline[:0:-1] * (-1, 1)])
     skin = who.skin
@@ -85,7 +87,18 @@ def _head(who: Identity, jaw_drop: float) -> list[Shape]:
     shapes += [Shape(neck, shade, depth=-0.5), Shape(shirt, who.clothes, depth=-0.5)]
     for side in (-1, 1):
         shapes.append(Shape(_CIRCLE * (0.13, 0.27) + (side * 1.0, 0.06), mix(skin, (150, 60, 50), 0.2), depth=-0.25))
-    shapes.append(Shape(_smooth(outline), skin))
+    edge_tone = mix(skin, (70, 30, 26), 0.2)
+    rounded = _smooth(outline)
+    for step in range(6):  # nested outlines, each a little lighter: the head is round
+        inset = 1 - 0.06 * step
+        shapes.append(Shape(rounded * inset + (0, 0.04 * (1 - inset)), mix(edge_tone, skin, step / 5)))
+    for side in (-1, 1):
+        for step in range(3):
+            glow = mix(skin, (255, 244, 232), 0.05 * (step + 1))
+            shapes.append(Shape(_CIRCLE * (0.24 - 0.06 * step, 0.18 - 0.045 * step) + (side * 0.54, 0.3), glow))
+            socket = mix(skin, (70, 30, 26), 0.045 * (step + 1))
+            middle = (side * who.eye_x, who.eye_y - 0.06)
+            shapes.append(Shape(_CIRCLE * (0.31 - 0.03 * step, 0.24 - 0.03 * step) + middle, socket))
     if who.beard in ("full", "stubble"):
         cover = 0.85 if who.beard == "full" else 0.22
         edge = np.array([(-0.95, 0.3), (-0.75, 0.62), (-0.42, 0.56), (0, 0.5), (0.42, 0.56), (0.75, 0.62), (0.95, 0.3)])
@@ -118,9 +131,9 @@ def _creases(who: Identity, units: NDArray[np.float64]) -> list[Shape]:
     line = mix(who.skin, (70, 28, 24), 0.55)
     raised = max(units[COLUMN[1]], units[COLUMN[2]]) * 0.8 + 0.35 * who.wrinkles
     if raised > 0.12:
-        for y in (-0.6, -0.7):
-            x = np.linspace(-0.45, 0.45, 7)
-            curve = np.stack([x, y - 0.03 * np.cos(2.4 * x)], axis=1)
+        across = np.linspace(-0.45, 0.45, 7)
+        for height in (-0.6, -0.7):
+            curve = np.stack([across, height - 0.03 * np.cos(2.4 * across)], axis=1)
             shapes.append(Shape(curve, mix(who.skin, line, min(1, raised)), 0.02))
     frown = units[COLUMN[4]]
     if frown > 0.1:
@@ -129,8 +142,8 @@ def _creases(who: Identity, units: NDArray[np.float64]) -> list[Shape]:
             shapes.append(Shape(curve, mix(who.skin, line, frown), 0.035))
     wrinkle = units[COLUMN[9]]
     if wrinkle > 0.1:
-        for y in (-0.16, -0.05, 0.05):
-            curve = np.array([(-0.13, y - 0.03), (0, y + 0.02), (0.13, y - 0.03)])
+        for height in (-0.16, -0.05, 0.05):
+            curve = np.array([(-0.13, height - 0.03), (0, height + 0.02), (0.13, height - 0.03)])
             shapes.append(Shape(curve, mix(who.skin, line, wrinkle), 0.028))
     fold = min(1.0, 0.9 * units[COLUMN[12]] + 0.95 * wrinkle + 0.4 * units[COLUMN[20]] + 0.5 * who.wrinkles)
     if fold > 0.1:
@@ -170,7 +183,7 @@ def _eye(who: Identity, units: NDArray[np.float64], side: int, muscles: Muscles)
     above = np.stack([x * side * 1.12, tilt - socket * (0.35 + 0.65 * _BOW)], axis=1) + middle
     below = np.stack([x * side * 1.12, tilt + socket * (0.25 + 0.6 * _BOW)], axis=1) + middle
     lid = mix(who.skin, (90, 40, 36), 0.14)
-    looking = middle + (muscles.gaze[0], muscles.gaze[1] - 0.01)
+    looking = middle + np.array([muscles.gaze[0], muscles.gaze[1] - 0.01])
     radius = who.iris_radius
     return [
         Shape(np.concatenate([upper, lower[::-1]]) if up + down > 0.01 else upper, (244, 242, 238)),
@@ -209,8 +222,7 @@ def _nose(who: Identity, units: NDArray[np.float64]) -> list[Shape]:
         [(-wide, tip + 0.02), (-wide * 0.5, tip + 0.08), (0, tip + 0.1), (wide * 0.5, tip + 0.08), (wide, tip + 0.02)]
     )
     shapes = [Shape(ridge, shade, 0.03, depth=0.12), Shape(base, shade, 0.03, depth=0.2)]
-    for side in (-1, 1):
-        shapes.append(Shape(_CIRCLE * (0.045, 0.028) + (side * wide * 0.52, tip + 0.05), dark, depth=0.2))
+    shapes += [Shape(_CIRCLE * (0.045, 0.028) + (s * wide * 0.52, tip + 0.05), dark, depth=0.2) for s in (-1, 1)]
     shapes.append(Shape(_CIRCLE * (0.05, 0.06) + (-0.02, tip - 0.05), mix(who.skin, (255, 250, 240), 0.3), depth=0.25))
     return shapes
 

@@ -8,7 +8,7 @@ BALANCED: Final = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 DFEW_COUNTS: Final = (2445.0, 1894.0, 2669.0, 2173.0, 1469.0, 145.0, 902.0)
 """Single-labelled clips per class of DFEW, in the order of ``labels.BASIC``."""
 
-GENERATOR_VERSION: Final = 1
+GENERATOR_VERSION: Final = 2
 """Raised whenever the same arguments would draw other pixels: cached clips of another version are not used."""
 
 Preset = Literal["easy", "wild"]

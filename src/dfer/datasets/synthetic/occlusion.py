@@ -30,8 +30,8 @@ def occlude(kind: str, who: Identity, progress: float, seed: int) -> list[Shape]
         base = np.array([side * (0.75 - 0.2 * reach), 0.95 + 0.25 * reach + 0.1 * (seed % 3)])
         fingers = []
         for finger in range(4):
-            start = base + (side * 0.12 * finger, 0.05 * abs(finger - 1.5))
-            end = start + (-side * (0.45 + 0.05 * (1.5 - abs(finger - 1.5))), -0.42 + 0.13 * finger)
+            start = base + np.array([side * 0.12 * finger, 0.05 * abs(finger - 1.5)])
+            end = start + np.array([-side * (0.45 + 0.05 * (1.5 - abs(finger - 1.5))), -0.42 + 0.13 * finger])
             fingers.append(Shape(np.stack([start, end]), mix(skin, (60, 24, 20), 0.06 * finger), 0.19, 0.4))
         return [Shape(_CIRCLE * (0.42, 0.42) + base + (side * 0.2, 0.28), skin, depth=0.4), *fingers]
     if kind == "glasses":
@@ -40,6 +40,12 @@ def occlude(kind: str, who: Identity, progress: float, seed: int) -> list[Shape]
         bridge = np.array([(-0.14, who.eye_y - 0.03), (0.14, who.eye_y - 0.03)])
         return [*lenses, Shape(bridge, dark, 0.05, 0.2)]
     if kind == "hair":
-        strand = np.array([(0.05, -1.2), (0.35, -0.75), (0.5, -0.1), (0.42, 0.45)]) * (side, 1)
-        return [Shape(strand + (0.06 * side * i, 0.0), mix(who.hair, (0, 0, 0), 0.1 * i), 0.13, 0.3) for i in range(3)]
+        strand = np.array([(0.0, -1.3), (0.3, -1.0), (0.52, -0.6), (0.62, -0.1), (0.56, 0.35), (0.42, 0.62)])
+        width = np.array([0.16, 0.17, 0.15, 0.12, 0.08, 0.01])[:, None] * (1, 0.3)
+        locks = []
+        for lock in range(3):
+            middle = strand - (0.13 * lock, 0.05 * lock)
+            edge = np.concatenate([middle - width, (middle + width)[::-1]]) * (side, 1)
+            locks.append(Shape(edge, mix(who.hair, (0, 0, 0), 0.12 * lock), depth=0.15))
+        return locks
     raise ValueError(f"occlusion {kind!r}; there are none, hand, glasses, hair")

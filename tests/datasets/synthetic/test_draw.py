@@ -1,0 +1,68 @@
+"""A clip shows what its row of the truth says, whoever draws it; and fast."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dfer.datasets.synthetic.draw import draw_clip
+from dfer.datasets.synthetic.knobs import EASY, WILD, Knobs
+from dfer.datasets.synthetic.truth import make_truth
+
+STILL = replace(EASY, head_pose=0.0, camera_shake=0.0, speech=0.0, style_strength=0.0, frames=(32, 32))
+
+
+def record(knobs: Knobs, row: int, clips: int = 14) -> dict[str, object]:
+    return {str(k): v for k, v in make_truth("train", clips, knobs, 0).iloc[row].to_dict().items()}
+
+
+@pytest.mark.parametrize("knobs", [EASY, WILD], ids=["easy", "wild"])
+def test_frames_drawn_alone_are_those_of_the_clip(knobs: Knobs) -> None:
+    truth = record(knobs, 3)
+    whole = draw_clip(truth, "train", 3, 48, knobs, 0)
+    wanted = np.array([7, 2, 2, 15])
+    assert (draw_clip(truth, "train", 3, 48, knobs, 0, wanted) == whole[wanted]).all()
+
+
+def test_change_from_rest_peaks_at_the_key_centre() -> None:
+    for row in range(14):
+        truth = record(STILL, row)
+        if truth["true_label"] == 2:
+            continue
+        clip = draw_clip(truth, "train", row, 64, STILL, 0).astype(int)
+        rest = np.median(clip[[0, 1, -2, -1]], axis=0)
+        mouth_and_brows = np.abs(clip - rest).sum(axis=(1, 2, 3))
+        shown = np.flatnonzero(mouth_and_brows > 0.5 * np.quantile(mouth_and_brows, 0.95))
+        assert shown.mean() == pytest.approx(truth["centre"], abs=3), row
+        assert len(shown) == pytest.approx(truth["width"], abs=6), row
+
+
+def test_a_stronger_peak_changes_more() -> None:
+    row = int(np.flatnonzero(make_truth("train", 14, STILL, 0).true_label == 4)[0])
+    truth = record(STILL, row)
+
+    def change(peak: float) -> float:
+        clip = draw_clip({**truth, "peak": peak}, "train", row, 64, STILL, 0).astype(float)
+        middle = round(float(truth["centre"]))  # type: ignore[arg-type]
+        return float(np.abs(clip[middle] - clip[0]).mean())
+
+    assert change(0.2) < change(0.6) < change(1.0)
+
+
+def test_an_occlusion_is_drawn() -> None:
+    truth = record(STILL, 0)
+    plain = draw_clip(truth, "train", 0, 64, STILL, 0).astype(int)
+    for kind in ("hand", "glasses", "hair"):
+        covered = draw_clip({**truth, "occlusion": kind}, "train", 0, 64, STILL, 0)
+        assert (np.abs(covered - plain).sum(axis=-1) > 60).mean() > 0.02, kind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("knobs", [EASY, WILD], ids=["easy", "wild"])
+def test_at_least_240_frames_per_second(knobs: Knobs) -> None:
+    truth = make_truth("train", 30, knobs, 0)
+    start, frames = time.process_time(), 0
+    for row in range(12):
+        frames += len(draw_clip({str(k): v for k, v in truth.iloc[row].to_dict().items()}, "train", row, 112, knobs, 0))
+    assert frames / (time.process_time() - start) >= 240
