@@ -1,0 +1,49 @@
+"""``dfer train`` as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dfer.cli import main
+from dfer.errors import InputError
+from dfer.experiments.train import parse_folds
+
+
+@pytest.mark.parametrize(("text", "folds"), [("3", [3]), ("1-5", [1, 2, 3, 4, 5]), ("1,3-4", [1, 3, 4])])
+def test_folds(text: str, folds: list[int]) -> None:
+    assert parse_folds(text) == folds
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "5-1", "1,1", "1-2-3", "-1"])
+def test_bad_folds_are_refused_with_their_value(text: str) -> None:
+    with pytest.raises(InputError, match=text or "''"):
+        parse_folds(text)
+
+
+def test_train_says_where_the_report_is(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "with space"
+    assert main(["train", *options, "--trainer.max_epochs", "1", "--out", str(out)]) == 0
+    assert str(out / "report.html") in capsys.readouterr().out
+    assert (out / "report.html").is_file()
+
+
+def test_folds_are_trained_one_by_one_and_pooled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = tmp_path / "DFEW"
+    assert main(["data", "synthesize", str(tree), "--layout", "dfew", "--clips", "60", "--size", "32"]) == 0
+    arguments = ["train", "dfew/baseline", "--data.root", str(tree), "--folds", "1-2", "--out", str(tmp_path / "run")]
+    arguments += ["--model.model.backbone.weights", "none", "--model.model.backbone.width", "0.125"]
+    arguments += ["--model.model.size", "32", "--model.model.frames", "4", "--data.workers", "0"]
+    capsys.readouterr()
+    assert main([*arguments, "--trainer.max_epochs", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "std over 2 runs" in shown
+    folds = [json.loads((tmp_path / "run" / f"fold-{k}" / "run.json").read_text())["data"]["fold"] for k in (1, 2)]
+    assert folds == [1, 2]
+    for k in (1, 2):
+        assert f"fold {k}" in (tmp_path / "run" / f"fold-{k}" / "report.html").read_text()
+
+
+def test_a_fold_that_does_not_exist_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "dfew/baseline", "--data.root", str(tmp_path), "--folds", "6", "--out", str(tmp_path / "r")]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

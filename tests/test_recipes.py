@@ -1,0 +1,57 @@
+"""Every recipe runs one step: batch of two, small, without weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfer.datasets.synthetic.layouts import synthesize
+from dfer.training import recipe_names, recipe_path
+from dfer.training.fit import build
+
+RECIPES = recipe_names()
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) >= 7
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn clips in every layout."""
+    root = tmp_path_factory.mktemp("trees")
+    for layout in ("dfew", "ferv39k", "folder", "csv"):
+        synthesize(root / layout, layout=layout, clips=70, size=32)  # type: ignore[arg-type]
+    return root
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_runs_one_step(recipe: str, trees: Path) -> None:
+    layout = recipe.split("/")[0]
+    options = ["--model.model.size", "32", "--data.batch_size", "2", "--data.workers", "0"]
+    if layout == "synthetic":
+        options += ["--data.dataset.clips", "28", "--data.dataset.cache", "false"]
+    else:
+        source = trees / layout
+        source = next(source.glob("*.csv")) if layout == "csv" else source
+        options += ["--data.root", str(source), "--model.model.backbone.weights", "none"]
+        options += ["--model.model.backbone.width", "0.125"]
+    module, data = build([recipe, *options])
+    data.open(module.model.input_spec, seed=0)
+    module.bind(data.train_set)
+    batch = next(iter(data.train_dataloader()))
+    optimizer = module.optimizer(module.model.parameters())
+    before = [p.detach().clone() for p in module.model.parameters()]
+    loss = module.loss(module(batch.clip), batch)
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    changed = [not torch.equal(a, b) for a, b in zip(before, module.model.parameters())]
+    assert sum(changed) > 0.9 * len(changed)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_says_its_command_the_papers_number_ours_and_the_hardware(recipe: str) -> None:
+    lines = recipe_path(recipe).read_text().splitlines()[:4]
+    assert lines[0].startswith(f"# dfer train {recipe}")
+    assert [line.split(":")[0] for line in lines[1:]] == ["# Paper", "# Ours", "# Hardware"]

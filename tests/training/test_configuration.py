@@ -1,0 +1,37 @@
+"""From options to parts."""
+
+import pytest
+import torch
+
+from dfer.errors import InputError
+from dfer.models import Recognizer
+from dfer.training.configuration import configure
+
+
+def test_options_win_over_the_recipe() -> None:
+    found = configure(["synthetic/quickstart", "--model.model.size", "32", "--seed_everything", "7"])
+    assert isinstance(found.module.model, Recognizer)
+    assert found.module.model.input_spec.size == 32
+    assert found.seed == 7
+    assert found.model_config["init_args"]["size"] == 32
+    assert found.model_config["init_args"]["backbone"]["class_path"] == "dfer.backbones.r3d_18"
+    assert found.recipe == "synthetic/quickstart"
+
+
+def test_the_seed_decides_the_first_weights() -> None:
+    a, b, c = (configure(["synthetic/quickstart", "--seed_everything", seed]).module for seed in ("1", "1", "2"))
+    first, again, other = (torch.cat([p.flatten() for p in m.model.parameters()]) for m in (a, b, c))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_any_head_can_be_put_in() -> None:
+    head = "--model.model.temporal", "dfer.modules.BiLSTM", "--model.model.temporal.input_size", "128"
+    found = configure(["synthetic/quickstart", *head, "--model.model.window", "4", "--model.model.stride", "2"])
+    assert found.module.model(torch.zeros(1, 3, 16, 48, 48, dtype=torch.uint8)).clip_logits.shape == (1, 7, 7)
+
+
+@pytest.mark.parametrize("arguments", [[], ["synthetic/quickstart", "--trainer.maxepochs", "3"]])
+def test_bad_words_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(InputError, match=r"no recipe given|trainer.max_epochs"):
+        configure(arguments)
