@@ -94,7 +94,7 @@ def _head(who: Identity, jaw_drop: float) -> list[Shape]:
         shapes.append(Shape(rounded * inset + (0, 0.04 * (1 - inset)), mix(edge_tone, skin, step / 5)))
     for side in (-1, 1):
         for step in range(3):
-            glow = mix(skin, (255, 244, 232), 0.05 * (step + 1))
+            glow = mix(skin, mix(skin, (255, 255, 255), 0.05 + 0.15 * skin[0] / 255), 0.25 * (step + 1))
             shapes.append(Shape(_CIRCLE * (0.24 - 0.06 * step, 0.18 - 0.045 * step) + (side * 0.54, 0.3), glow))
             socket = mix(skin, (70, 30, 26), 0.045 * (step + 1))
             middle = (side * who.eye_x, who.eye_y - 0.06)
