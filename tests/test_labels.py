@@ -17,7 +17,7 @@ def test_every_expression_has_a_short_name_and_its_own_colour() -> None:
 def test_names_of_all_data_sets_are_known() -> None:
     mafw = "anger disgust fear happiness neutral sadness surprise contempt anxiety helplessness disappointment"
     assert {canonical(name) for name in mafw.split()} == set(EXTENDED)
-    assert {canonical(name) for name in "Hap Sad Neu Ang Sur Dis Fea".split()} == set(BASIC)
+    assert {canonical(name) for name in ("Hap", "Sad", "Neu", "Ang", "Sur", "Dis", "Fea")} == set(BASIC)
 
 
 def test_map_there_and_back() -> None:

@@ -93,7 +93,7 @@ class Predictions:
                     clip_id=file["clip_id"],
                     embedding=file["embedding"],
                     labels=tuple(str(name) for name in file["labels"]),
-                    clip_logits=file["clip_logits"] if "clip_logits" in file else None,
+                    clip_logits=file.get("clip_logits"),
                     temperature=float(file["temperature"]),
                     about=json.loads(str(file["about"])),
                 )

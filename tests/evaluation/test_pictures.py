@@ -11,7 +11,9 @@ from dfer.runs import RunFolder
 def test_draws_all_figures_of_a_run(finished: RunFolder, tmp_path: Path) -> None:
     assert main(["figures", str(finished.path), "--out", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"{name}.{kind}" for name in ("confusion", "reliability", "curves", "loss") for kind in ("svg", "pdf")}
+    assert names == {
+        f"{name}.{kind}" for name in ("confusion", "reliability", "curves", "loss") for kind in ("svg", "pdf")
+    }
 
 
 def test_draws_one(finished: RunFolder, tmp_path: Path) -> None:

@@ -45,5 +45,6 @@ def test_folds_are_trained_one_by_one_and_pooled(tmp_path: Path, capsys: pytest.
 
 
 def test_a_fold_that_does_not_exist_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "dfew/baseline", "--data.root", str(tmp_path), "--folds", "6", "--out", str(tmp_path / "r")]) == 2
+    out = str(tmp_path / "run")
+    assert main(["train", "dfew/baseline", "--data.root", str(tmp_path), "--folds", "6", "--out", out]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

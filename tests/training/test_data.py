@@ -53,13 +53,14 @@ def test_a_class_without_a_training_clip_is_said(clips: Path, caplog: pytest.Log
             frame.unlink()
         folder.rmdir()
     (clips / "train" / "angry").rmdir()
-    with caplog.at_level(logging.WARNING, "dfer"):
-        try:
+    try:
+        with caplog.at_level(logging.WARNING, "dfer"):
             opened(clips)
-        except InputError as error:
-            assert "angry" in str(error)
-        else:
-            assert "no training clip shows angry" in caplog.text
+    except InputError as error:
+        said = str(error)
+    else:
+        said = caplog.text
+    assert "angry" in said
 
 
 def test_no_root_is_one_line() -> None:

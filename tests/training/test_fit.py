@@ -59,7 +59,10 @@ def test_resume_is_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch, stopped_afte
     assert same(weights(whole), weights(resumed))
     strip = ["seconds"]
     rows = [
-        [{k: v for k, v in row.items() if k not in strip} for row in csv.DictReader(run.metrics.read_text().splitlines())]
+        [
+            {k: v for k, v in row.items() if k not in strip}
+            for row in csv.DictReader(run.metrics.read_text().splitlines())
+        ]
         for run in (whole, resumed)
     ]
     assert rows[0] == rows[1]

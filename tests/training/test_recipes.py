@@ -10,7 +10,9 @@ from dfer.training import recipe_names, recipe_path
 
 def test_packaged_names() -> None:
     names = recipe_names()
-    assert {"dfew/baseline", "ferv39k/baseline", "folder/baseline", "csv/baseline", "synthetic/quickstart"} <= set(names)
+    assert {"dfew/baseline", "ferv39k/baseline", "folder/baseline", "csv/baseline", "synthetic/quickstart"} <= set(
+        names
+    )
     assert all(recipe_path(name).is_file() for name in names)
 
 
@@ -22,7 +24,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("dfew/basline", "did you mean dfew/baseline"), ("zzz", "there are .*synthetic/quickstart"), ("a.yaml", "not found")],
+    [
+        ("dfew/basline", "did you mean dfew/baseline"),
+        ("zzz", "there are .*synthetic/quickstart"),
+        ("a.yaml", "not found"),
+    ],
 )
 def test_unknown(name: str, wanted: str) -> None:
     with pytest.raises(InputError, match=wanted):

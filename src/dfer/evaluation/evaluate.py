@@ -133,7 +133,7 @@ def pool(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Average runs as the field does, unweighted, and sum their confusion matrices."""
     values = {name: [one["metrics"][name] for one in found] for name in FIGURES}
     recalls = np.array([one["per_class"] for one in found], dtype=np.float64)
-    seen = ~np.isnan(recalls).all(axis=0)
+    seen = np.logical_not(np.isnan(recalls).all(axis=0)).tolist()
     per_class = [float(np.nanmean(recalls[:, k])) if seen[k] else math.nan for k in range(recalls.shape[1])]
     return {
         "metrics": {name: float(np.mean(of)) for name, of in values.items()},

@@ -11,6 +11,7 @@ from torch import nn
 from dfer.backbones import BACKBONES
 from dfer.models import PUBLISHED_GMAC, Recognizer
 from dfer.models import cost as count
+from dfer.types import InputSpec
 
 
 def cost(
@@ -30,13 +31,13 @@ def cost(
     """
     built = _build(model, list(options))
     found = count(built)
-    spec = built.input_spec
+    spec: InputSpec = built.input_spec  # type: ignore[assignment]
     published = PUBLISHED_GMAC.get(model)
     if json:
         content = {
             "model": model,
-            "frames": spec.frames,  # type: ignore[union-attr]
-            "size": spec.size,  # type: ignore[union-attr]
+            "frames": spec.frames,
+            "size": spec.size,
             "parameters": found.parameters,
             "gmac": found.gmac,
             "published_gmac": published,
@@ -44,7 +45,7 @@ def cost(
         print(json_format.dumps(content))
         return 0
     table = Table("model", "input", "parameters", "GMAC per clip", "published")
-    size = f"{spec.frames}x{spec.size}x{spec.size}"  # type: ignore[union-attr]
+    size = f"{spec.frames}x{spec.size}x{spec.size}"
     shown = "-" if published is None else f"{published:.2f}"
     table.add_row(model, size, f"{found.parameters / 1e6:.2f} M", f"{found.gmac:.2f}", shown)
     Console().print(table)

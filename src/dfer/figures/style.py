@@ -1,7 +1,7 @@
 """One look for all figures: readable at column width, safe for colour-blind readers, text kept as text."""
 
 import io
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ ACCENT: Final = "#0072b2"
 SECOND: Final = "#d55e00"
 QUIET: Final = "#7f7f7f"
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,

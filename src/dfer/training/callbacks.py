@@ -36,7 +36,7 @@ class RunKeeper(pl.Callback):
         self.about = dict(about)
         self.validation = validation
         self.rows: list[dict[str, float]] = []
-        self.best: dict[str, dict[str, float]] = {}
+        self.best: dict[str, dict[str, Any]] = {}
         self.seconds = 0.0
         self._restored: dict[str, Any] | None = None
 
@@ -85,7 +85,7 @@ class RunKeeper(pl.Callback):
             separately = self.validation == "test"
             rank = (found[metric],) if separately else (found["war"], found["uar"])
             if rank > tuple(self.best.get(metric, {}).get("rank", (-1.0,))):
-                self.best[metric] = {"epoch": epoch, "value": found[metric], "rank": list(rank)}  # type: ignore[dict-item]
+                self.best[metric] = {"epoch": epoch, "value": found[metric], "rank": list(rank)}
                 if metric == "war" or separately:
                     self._save(module, name, epoch)
         text = io.StringIO()

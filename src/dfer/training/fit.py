@@ -55,13 +55,12 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     state = _check_folder(folder, resume)
     configured = configure(arguments)
     module, data, seed = configured.module, configured.data, configured.seed
-    spec = module.model.input_spec
-    data.open(spec, seed)
+    data.open(module.input_spec, seed)
     labels = data.train_set.labels
     config = configured.model_config
     if init is not None:
         config = _start_from(module, init, labels)
-    if module.model.input_spec.labels != labels:
+    if module.input_spec.labels != labels:
         config = _take_labels(module.model, config, labels)
     module.bind(data.train_set)
     if resume:
@@ -113,7 +112,7 @@ def _check_same(folder: RunFolder, text: str) -> None:
 def _start_from(module: Recognition, init: Path, labels: tuple[str, ...]) -> dict[str, Any]:
     path = RunFolder(init).checkpoint() if init.is_dir() else init
     loaded = checkpoint.load_for_finetuning(path, labels)
-    wanted, found = module.model.input_spec, loaded.input_spec
+    wanted, found = module.input_spec, loaded.input_spec
     if (wanted.frames, wanted.size) != (found.frames, found.size):
         raise InputError(
             f"{path} takes {found.frames} frames of {found.size} pixels, the recipe {wanted.frames} of {wanted.size}; "
@@ -133,7 +132,7 @@ def _take_labels(model: nn.Module, config: dict[str, Any], labels: tuple[str, ..
             f"the data has {len(labels)} labels ({', '.join(labels)}): the classifier is made for them", file=sys.stderr
         )
         model.classifier = nn.Linear(classifier.in_features, len(labels))
-    model.input_spec = replace(model.input_spec, labels=labels)  # type: ignore[assignment,type-var,arg-type]
+    model.input_spec = replace(model.input_spec, labels=labels)  # type: ignore[type-var]
     arguments = {**config["init_args"], "num_classes": len(labels), "labels": list(labels)}
     return {"class_path": config["class_path"], "init_args": arguments}
 
@@ -169,8 +168,8 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
         },
         "sampling": data.sampling,
         "input_spec": {
-            "frames": configured.module.model.input_spec.frames,
-            "size": configured.module.model.input_spec.size,
+            "frames": configured.module.input_spec.frames,
+            "size": configured.module.input_spec.size,
             "labels": list(train.labels),
         },
         "batch_size": data.batch_size,

@@ -13,7 +13,7 @@ from dfer.datasets.base import ClipDataset
 from dfer.errors import ItemError
 from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
-from dfer.types import Batch, Output
+from dfer.types import Batch, InputSpec, Output
 
 
 def adamw(parameters: Iterable[Any]) -> torch.optim.Optimizer:
@@ -58,6 +58,11 @@ class Recognition(pl.LightningModule):
             if callable(bind := getattr(part, "bind", None)):
                 bind(dataset)
 
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the model wants to see."""
+        return self.model.input_spec  # type: ignore[return-value]
+
     def forward(self, clip: Tensor) -> Output:
         return self.model(clip)  # type: ignore[no-any-return]
 
@@ -98,7 +103,8 @@ class Recognition(pl.LightningModule):
         row, label, logits, loss = (torch.cat([part[i] for part in self._seen]) for i in range(4))
         self._seen.clear()
         if self.trainer.world_size > 1:
-            row, label, logits, loss = (self.all_gather(x).flatten(0, 1) for x in (row, label, logits, loss))
+            gathered: list[Any] = [self.all_gather(part) for part in (row, label, logits, loss)]
+            row, label, logits, loss = (part.flatten(0, 1) for part in gathered)
         first = torch.unique(row, return_inverse=True)[1]  # a distributed sampler may give a clip twice
         keep = torch.zeros(int(first.max()) + 1, dtype=torch.long, device=row.device)
         keep[first] = torch.arange(len(row), device=row.device)
