@@ -41,6 +41,7 @@ def test_sampling_is_an_option_of_both() -> None:
     assert isinstance(EvalTransform().sample, SegmentCentres)
     assert isinstance(TrainTransform(sampling="m3dfel").sample, M3DFELFrames)
     assert isinstance(EvalTransform(sampling="m3dfel").sample, M3DFELFrames)
+    assert isinstance(EvalTransform(sampling="random").sample, RandomInSegments)
     for preset in (TrainTransform, EvalTransform):
-        with pytest.raises(ValueError, match="segments, m3dfel, got 'random'"):
-            preset(sampling="random")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="one of segments, m3dfel, random, got 'windows'"):
+            preset(sampling="windows")

@@ -17,6 +17,7 @@ from dfer.video.images import Frame
 av.logging.set_level(None)  # what is wrong with a file is said by the error, once
 
 HEAD = 512
+INDEXED = ("mov", "matroska")  # elsewhere key flags and the place after a seek are guesses: decode from the start
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot"}
 SIGNATURES = {
     b"\x1a\x45\xdf\xa3": "matroska",
@@ -40,7 +41,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The time stamps of a video's frames, in the order of showing, and of its key frames, in stream units."""
+    """The time stamps of a video's frames, in the order of showing, and of the key frames to seek to."""
 
     stamps: NDArray[np.int64]
     keys: NDArray[np.int64]
@@ -117,7 +118,7 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
             if packet.is_corrupt or packet.is_discard:
                 continue
             stamps.append(stamp)
-            if packet.is_keyframe:
+            if packet.is_keyframe and container.format.name.startswith(INDEXED):
                 keys.append(stamp)
         announced, unit = stream.frames, float(stream.time_base or 1)
     if packets < 0.95 * announced:  # headers are off by a frame or two, a cut file by more
@@ -160,7 +161,9 @@ def read_frames(path: Path, wanted: NDArray[np.int64]) -> list[Frame]:
         ItemError: not a video, or half or more of the wanted frames cannot be decoded.
     """
     times = timeline(path)
-    if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(times.stamps)):
+    if not len(wanted):
+        return []
+    if wanted.min() < 0 or wanted.max() >= len(times.stamps):
         raise IndexError(f"frame {wanted.max()} or {wanted.min()} asked of {path}, which has {len(times.stamps)}")
     targets = times.stamps[np.unique(wanted)]
     tolerance = float(np.median(np.diff(times.stamps))) / 2 if len(times.stamps) > 1 else np.inf
