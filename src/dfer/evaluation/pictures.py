@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from dfer import figures as draw
 from dfer.errors import InputError
+from dfer.figures import Figure
 from dfer.metrics import reliability
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder, write_atomically

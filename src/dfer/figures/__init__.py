@@ -5,6 +5,6 @@ from dfer.figures.curves import curves
 from dfer.figures.film_strip import film_strip
 from dfer.figures.reliability import reliability
 from dfer.figures.samples import contact_sheet
-from dfer.figures.style import render
+from dfer.figures.style import Figure, render
 
-__all__ = ["confusion", "contact_sheet", "curves", "film_strip", "reliability", "render"]
+__all__ = ["Figure", "confusion", "contact_sheet", "curves", "film_strip", "reliability", "render"]

@@ -4,7 +4,7 @@ import io
 from typing import Any, Final
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 
 from dfer.labels import COLOURS
 
