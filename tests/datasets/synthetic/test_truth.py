@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfer.datasets.synthetic.dynamics import envelope
 from dfer.datasets.synthetic.knobs import DFEW_COUNTS, EASY, WILD
 from dfer.datasets.synthetic.truth import CONFUSION, counts, make_truth
 
@@ -84,3 +85,14 @@ def test_deterministic(seed: int) -> None:
     again = make_truth("train", 50, WILD, seed)
     assert make_truth("train", 50, WILD, seed).equals(again)
     assert not make_truth("train", 50, WILD, seed + 1).equals(again)
+
+
+def test_one_random_frame_cannot_be_enough() -> None:
+    """Even a judge who never errs on a frame that shows a tenth of the expression loses 15 points to 100 % on clips."""
+    truth = make_truth("test", 700, EASY, 0)
+    shown = []
+    for row in truth[truth.true_label != 2].itertuples():
+        curve = envelope(row.frames, row.centre, row.width, row.onset, row.offset)  # type: ignore[arg-type]
+        shown.append((curve > 0.1).mean())
+    hidden = 1 - np.mean(shown)  # taken for neutral, and wrong
+    assert 6 / 7 * hidden > 0.3
