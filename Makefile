@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: quickstart test test-slow check format lint types layers clean
+.PHONY: quickstart test test-slow check format lint types layers results clean
 
 quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
 	$(BIN)/dfer quickstart
@@ -50,6 +50,13 @@ layers: .venv/dev
 		$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
 	fi
 	@touch $@
+
+results: .venv/dev  ## make docs/results again: about half an hour on two cores
+	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
+	for name in loader generator index; do \
+		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
+	done > docs/results/benchmarks.txt
+	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
