@@ -24,7 +24,9 @@ def test_bad_folds_are_refused_with_their_value(text: str) -> None:
 def test_train_says_where_the_report_is(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "with space"
     assert main(["train", *options, "--trainer.max_epochs", "1", "--out", str(out)]) == 0
-    assert str(out / "report.html") in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert str(out / "report.html") in shown
+    assert "WAR" in shown
     assert (out / "report.html").is_file()
 
 

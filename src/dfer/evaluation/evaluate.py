@@ -52,7 +52,7 @@ def evaluate(
     if json:
         print(json_format.dumps({"runs": [str(path) for path in runs], **summary}))
     else:
-        _print(summary, len(found))
+        print_figures(summary, len(found))
         for path in runs:
             print(f"report: {RunFolder(path).report}")
     return 0
@@ -185,7 +185,8 @@ def _in_labels(predictions: Predictions, spec: InputSpec) -> tuple[Predictions, 
     )
 
 
-def _print(found: Mapping[str, Any], runs: int) -> None:
+def print_figures(found: Mapping[str, Any], runs: int = 1) -> None:
+    """Print what `evaluate_run` or `pool` found, or what ``evaluation.json`` holds, as a table."""
     table = Table("figure", "value", "95 % interval" if runs == 1 else f"std over {runs} runs", "after temperature")
     for name in FIGURES:
         scale, unit = (100, " %") if name in RATES else (1, "")
@@ -199,7 +200,12 @@ def _print(found: Mapping[str, Any], runs: int) -> None:
             spread, after = f"{scale * found['std'][name]:.{digits}f}", ""
         table.add_row(name.upper(), f"{scale * value:.{digits}f}{unit}", spread, after)
     for name, recall in zip(found["labels"], found["per_class"]):
-        table.add_row(f"recall {SHORT.get(name, name)}", "-" if math.isnan(recall) else f"{100 * recall:.2f} %", "", "")
+        table.add_row(
+            f"recall {SHORT.get(name, name)}",
+            "-" if recall is None or math.isnan(recall) else f"{100 * recall:.2f} %",
+            "",
+            "",
+        )
     console = Console()
     console.print(table)
     console.print(f"{found['clips']} test clips; protocol: {found['protocol']}")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from dfer.errors import InputError
+from dfer.evaluation import print_figures
 from dfer.experiments.run import run
 from dfer.runs import RunFolder, write_atomically
 
@@ -31,6 +32,7 @@ def quickstart(*, out: Path = Path("runs/quickstart"), seed: int = 0) -> int:
     metrics = {name: found["metrics"][name] for name in ("war", "uar", "ece", "nll", "brier")}
     metrics["seconds"] = round(time.monotonic() - start, 1)
     write_atomically(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    print_figures(found)
     print(f"metrics: {out / 'metrics.json'}\nreport:  {folder.report.resolve()}")
     return 0
 

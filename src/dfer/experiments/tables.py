@@ -98,7 +98,7 @@ def markdown(results: Results, command: str) -> str:
     head = [_md_row(headers), _md_row(["---", *["---:"] * (len(headers) - 1)])]
     table = "\n".join([*head, *map(_md_row, rows)])
     notes = "\n\n".join(footnotes(results))
-    return f"## {results.grid.title}\n\n```\n{command}\n```\n\n{table}\n\n{notes}\n"
+    return f"## {results.grid.title}\n\n```bash\n{command}\n```\n\n{table}\n\n{notes}\n"
 
 
 def comma_separated(results: Results) -> str:

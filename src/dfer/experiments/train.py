@@ -1,11 +1,13 @@
 """``dfer train``: one recipe, one or several folds."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from dfer.errors import InputError
+from dfer.evaluation import print_figures
 from dfer.evaluation.evaluate import evaluate
 from dfer.experiments.run import run
 
@@ -53,6 +55,7 @@ def train(
     out = out or Path("runs") / Path(recipe).with_suffix("").as_posix().strip("./").replace("/", "-")
     if folds is None:
         folder = run([recipe, *options], out, resume=resume, init=init)
+        print_figures(json.loads(folder.evaluation.read_text()))
         print(f"report: {folder.report}")
         return 0
     done = []
