@@ -1,6 +1,7 @@
 """What a run writes, epoch by epoch."""
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,35 @@ def test_an_interrupted_run_says_so_and_leaves_weights(
     run = RunFolder(tmp_path / "runs" / "a")
     assert run.read_manifest()["state"] == "interrupted"
     checkpoint.load(run.checkpoint("last"))
+
+
+@pytest.mark.parametrize("torn", ["last", "best"])
+def test_a_stop_between_a_checkpoints_two_files_leaves_a_whole_one(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
+) -> None:
+    scripted(monkeypatch, [(0.5, 0.2), (0.6, 0.1), (0.4, 0.9)])
+    real = checkpoint._write_description
+    hits: list[Path] = []
+
+    def stop(path: Path, description: dict[str, object]) -> None:
+        if path.stem == torn:
+            hits.append(path)
+            if len(hits) == 2:  # the second epoch's weights lie beside the first epoch's JSON
+                raise KeyboardInterrupt
+        real(path, description)
+
+    monkeypatch.setattr(checkpoint, "_write_description", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit("a")
+    run = RunFolder(tmp_path / "runs" / "a")
+    assert len(hits) == 3
+    assert checkpoint.load(run.checkpoint(torn)).about["epoch"] == 1
+
+
+def test_an_epoch_is_one_line_of_a_log_file(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    fit("a", "--trainer.max_epochs", "1")
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch"))
+    assert re.search(r" UAR \d+\.\d%$", line)
 
 
 def test_a_failed_run_says_why(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -127,6 +128,15 @@ def test_a_loss_that_is_not_finite_names_its_clips(fit: Fit, tmp_path: Path) -> 
     assert "not finite" in manifest["error"] or "became" in manifest["error"]
 
 
+def test_weights_that_break_in_the_last_step_name_the_clips_that_showed_it(fit: Fit) -> None:
+    """The only training step has a finite loss; what it did to the weights shows in validation."""
+    broken = ("--data.batch_size", "64", "--model.optimizer.lr", "1e30", "--model.warmup_epochs", "0")
+    with pytest.raises(
+        InputError, match=r"loss became nan in epoch 0, validation, on the clips .*(happy|sad|angry)-\d"
+    ):
+        fit("a", *broken, "--trainer.max_epochs", "1")
+
+
 def test_a_second_run_in_the_same_folder_is_refused(fit: Fit) -> None:
     fit("a")
     with pytest.raises(InputError, match=r"already holds a run \(finished\).*--resume"):
@@ -140,6 +150,48 @@ def test_resume_with_other_settings_is_refused(fit: Fit, monkeypatch: pytest.Mon
     monkeypatch.undo()
     with pytest.raises(InputError, match="other settings"):
         fit("a", "--model.min_lr", "1e-4", resume=True)
+
+
+def test_resume_with_another_number_in_a_list_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of ``[1.0, 1.0]`` also stands in ``[0.8, 1.0]``: lines cannot tell them apart."""
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("a")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"data\.crop_scale was \[0\.8, 1\.0\], now \[1\.0, 1\.0\]"):
+        fit("a", "--data.crop_scale", "[1.0, 1.0]", resume=True)
+
+
+def test_resume_of_fine_tuning_needs_the_source_no_more(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source is wider than the recipe's model: the run goes on with the source's."""
+    source = fit("source", "--model.model.backbone.width", "0.25", "--trainer.max_epochs", "1")
+    whole = fit("whole", init=source.path)
+    assert whole.read_manifest()["init"] == str(source.path)
+    assert checkpoint.load(whole.checkpoint()).about["init"] == str(source.path)
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("stopped", init=source.path)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"was started from .*source, not .*whole"):
+        fit("stopped", resume=True, init=whole.path)
+    source.path.rename(tmp_path / "gone")
+    resumed = fit("stopped", resume=True)
+    assert same(weights(whole), weights(resumed))
+    assert resumed.read_manifest()["init"] == str(source.path)
+
+
+@pytest.mark.parametrize("left", [0, 2000])
+def test_resume_from_a_damaged_state_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("a")
+    monkeypatch.undo()
+    run = RunFolder(fit("b").path.parent / "a")
+    run.resume_state.write_bytes(run.resume_state.read_bytes()[:left])
+    with pytest.raises(InputError, match=r"resume\.ckpt is damaged"):
+        fit("a", resume=True)
 
 
 def test_resume_of_nothing_is_refused(fit: Fit) -> None:
@@ -206,24 +258,55 @@ def test_a_batch_of_one(fit: Fit) -> None:
     assert run.read_manifest()["state"] == "finished"
 
 
+@pytest.mark.parametrize("size", ["1", "26"])
+def test_a_batch_of_one_value_per_channel_is_one_line(fit: Fit, size: str) -> None:
+    """27 training clips: in batches of 26, one is left over."""
+    with pytest.raises(InputError, match=r"a batch of one clip of 16 pixels .*--data\.batch_size"):
+        fit("a", "--data.batch_size", size, "--model.model.size", "16", "--model.model.frames", "1")
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_a_signal_leaves_a_usable_checkpoint(options: list[str], tmp_path: Path, number: int, status: int) -> None:
+def test_a_signal_leaves_a_usable_checkpoint(
+    options: list[str], tmp_path: Path, number: int, status: int, workers: str
+) -> None:
+    """The signal goes to the whole process group, as from a terminal, ``timeout`` or a cluster: workers get it too."""
     out = tmp_path / "run"
     command = [sys.executable, "-m", "dfer.cli", "train", *options, "--trainer.max_epochs", "500", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command += ["--data.workers", workers]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (out / "metrics.csv").is_file():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in error
     assert "interrupted" in error
     assert json.loads((out / "run.json").read_text())["state"] == "interrupted"
     checkpoint.load(RunFolder(out).checkpoint("last"))
+
+
+@pytest.mark.slow
+def test_resume_after_sigkill_is_exact(options: list[str], fit: Fit, tmp_path: Path) -> None:
+    """No handler runs; what lies on disk must do. Workers die with the process that loads from them."""
+    more = ["--trainer.max_epochs", "30"]
+    out = tmp_path / "runs" / "killed"
+    command = [sys.executable, "-m", "dfer.cli", "train", *options, *more, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not RunFolder(out).resume_state.is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.kill()
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert RunFolder(out).read_manifest()["state"] == "running"
+    assert same(weights(fit("whole", *more)), weights(fit("killed", *more, resume=True)))
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from dfer.errors import one_line
+from dfer.errors import InputError, one_line
 from dfer.models import checkpoint
 from dfer.runs import RunFolder, write_atomically
 from dfer.training.module import Recognition
@@ -105,8 +105,10 @@ class RunKeeper(pl.Callback):
         """Leave a usable checkpoint whatever happened, and say what did."""
         assert isinstance(module, Recognition)
         stopped = isinstance(exception, (KeyboardInterrupt, SystemExit))
-        if stopped and not self.folder.checkpoint("last").is_file():
-            self._save(module, "last", trainer.current_epoch)
+        if stopped and trainer.is_global_zero:
+            for name in ("last", "best", "best-uar"):
+                if self._is_torn(name) or (name == "last" and not self.folder.checkpoint(name).is_file()):
+                    self._save(module, name, trainer.current_epoch)
         self.write_manifest(trainer, "interrupted" if stopped else "failed", error=one_line(exception))
 
     def write_manifest(self, trainer: pl.Trainer, state: str, error: str | None = None) -> None:
@@ -120,8 +122,21 @@ class RunKeeper(pl.Callback):
             content["error"] = error
         self.folder.write_manifest(content)
 
+    def _is_torn(self, name: str) -> bool:
+        """Tell whether a stop came between a checkpoint's two files: then it held this epoch's weights."""
+        path = self.folder.checkpoint(name)
+        if not path.is_file():
+            return False
+        try:
+            checkpoint.load(path)
+        except InputError:
+            return True
+        return False
+
     def _save(self, module: Recognition, name: str, epoch: int) -> None:
-        about = {key: self.about.get(key) for key in ("recipe", "commit", "seed", "protocol", "data", "versions")}
+        about = {
+            key: self.about.get(key) for key in ("recipe", "init", "commit", "seed", "protocol", "data", "versions")
+        }
         about["epoch"] = epoch
         checkpoint.save(module.model, self.folder.checkpoint(name), config=self.config, about=about)
 
@@ -133,11 +148,8 @@ class ResumeState(pl.Callback):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write beside, then rename: a run killed while writing keeps the epoch before."""
-        path = self.folder.resume_state
-        partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        partial.replace(path)
+        """Write it; a run killed while writing keeps the epoch before."""
+        trainer.save_checkpoint(self.folder.resume_state)
 
 
 class TrainingProgress(pl.Callback):
@@ -164,9 +176,10 @@ class TrainingProgress(pl.Callback):
         assert isinstance(module, Recognition)
         train, found = module.training_metrics, module.validation_metrics
         self.bar.console.print(
-            f"epoch {trainer.current_epoch:3d}   train loss {train['loss']:.3f}  WAR {train['war']:.1%}   "
-            f"{self.validation} loss {found['loss']:.3f}  WAR {found['war']:.1%}  UAR {found['uar']:.1%}",
+            f"epoch {trainer.current_epoch:3d}  train loss {train['loss']:.3f} WAR {train['war']:.1%}  "
+            f"{self.validation} loss {found['loss']:.3f} WAR {found['war']:.1%} UAR {found['uar']:.1%}",
             highlight=False,
+            soft_wrap=True,  # one line in a log file too
         )
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -1,5 +1,6 @@
 """From a recipe to a trained model in a run folder."""
 
+import json
 import logging
 import os
 import platform
@@ -22,11 +23,13 @@ from torch import nn
 
 from dfer.errors import InputError
 from dfer.models import checkpoint
+from dfer.models.build import build as build_model
 from dfer.runs import RunFolder, write_atomically
 from dfer.training.callbacks import ResumeState, RunKeeper, TrainingProgress
 from dfer.training.configuration import Configured, configure
 from dfer.training.data import ClipData
 from dfer.training.module import Recognition
+from dfer.training.resume import AtomicCheckpointIO, changed_setting
 
 log = logging.getLogger("dfer")
 
@@ -58,14 +61,18 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     data.open(module.input_spec, seed)
     labels = data.train_set.labels
     config = configured.model_config
-    if init is not None:
+    begun_from = _begun_from(folder, init) if resume else init and str(init)
+    if resume:
+        _check_same(folder, configured.text)
+        if begun_from:  # the model may be another than the recipe's; its weights come with the trainer's state
+            config = _config_of(folder)
+            module.model = build_model(config)
+    elif init is not None:
         config = _start_from(module, init, labels)
     if module.input_spec.labels != labels:
         config = _take_labels(module.model, config, labels)
     module.bind(data.train_set)
-    if resume:
-        _check_same(folder, configured.text)
-    about = _about(arguments, configured, data)
+    about = _about(arguments, configured, data) | {"init": begun_from}
     keeper = RunKeeper(folder, config, about, data.validation_name)
     trainer = _trainer(configured.trainer, [keeper, TrainingProgress(data.validation_name), ResumeState(folder)])
     write_atomically(folder.config, configured.text)
@@ -76,10 +83,10 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
         warnings.filterwarnings("ignore", module="lightning")  # tips about workers and precision
         try:
             trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True if resume else None)
-        except SystemExit as end:  # Lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from end
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        except (SystemExit, KeyboardInterrupt) as end:  # Lightning turns Ctrl-C into an exit
+            epochs = len(keeper.rows)
+            hint = "the same command with --resume goes on" if epochs else "no epoch was whole"
+            raise KeyboardInterrupt(f"interrupted after {epochs} whole epochs; {hint}") from end
     return folder
 
 
@@ -103,10 +110,28 @@ def _check_folder(folder: RunFolder, resume: bool) -> str | None:
 
 
 def _check_same(folder: RunFolder, text: str) -> None:
-    before, now = folder.config.read_text().splitlines(), text.splitlines()
-    changed = [line.strip() for line in now if line not in before and not line.strip().startswith("root:")]
-    if changed:
-        raise InputError(f"{folder.path} was started with other settings ({changed[0]} is new); give the same options")
+    if not folder.config.is_file():
+        raise InputError(f"{folder.path} has lost its {folder.config.name}; delete the folder and start again")
+    if changed := changed_setting(folder.config.read_text(), text):
+        raise InputError(f"{folder.path} was started with other settings ({changed}); give the same options")
+
+
+def _begun_from(folder: RunFolder, init: Path | None) -> str | None:
+    before: str | None = folder.read_manifest().get("init")
+    if init is not None and str(init) != before:
+        raise InputError(
+            f"{folder.path} was started from {before or 'fresh weights'}, not {init}; give the same --init"
+        )
+    return before
+
+
+def _config_of(folder: RunFolder) -> dict[str, Any]:
+    description = folder.checkpoint("last").with_suffix(".json")
+    try:
+        content = json.loads(description.read_text())
+        return {"class_path": content["class_path"], "init_args": content["init_args"]}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{description} is missing or damaged; delete {folder.path} and start again") from error
 
 
 def _start_from(module: Recognition, init: Path, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -141,7 +166,8 @@ def _trainer(settings: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Train
     precision = settings.pop("precision") or ("bf16-mixed" if torch.cuda.is_available() else "32-true")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        return pl.Trainer(**{**settings, "callbacks": callbacks, "precision": precision})
+        plugins = [AtomicCheckpointIO()]
+        return pl.Trainer(**{**settings, "callbacks": callbacks, "precision": precision, "plugins": plugins})
 
 
 def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> dict[str, Any]:
@@ -197,6 +223,9 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM end a run as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        # Whoever stops a whole process group stops the loader's workers too; torch would then raise from wherever the
+        # main process is, in the middle of leaving a checkpoint.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         raise KeyboardInterrupt
 
     try:

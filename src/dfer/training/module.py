@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from dfer.datasets.base import ClipDataset
-from dfer.errors import ItemError
+from dfer.errors import InputError, ItemError
 from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
 from dfer.types import Batch, InputSpec, Output
@@ -68,19 +68,30 @@ class Recognition(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Give the loss of a batch; refuse one that is not finite with the clips it came from."""
-        output = self(batch.clip)
+        try:
+            output: Output = self(batch.clip)
+        except ValueError as error:
+            if len(batch.label) == 1 and "more than 1 value per channel" in str(error):
+                raise InputError(
+                    f"a batch of one clip of {self.input_spec.size} pixels is too little for batch norm; give another "
+                    "--data.batch_size (the epoch's last batch is what is left over), or a larger --model.model.size"
+                ) from error
+            raise
         loss: Tensor = self.loss(output, batch)
-        if not torch.isfinite(loss):
-            clips = ", ".join(self.clip_id(int(row)) for row in batch.row)
-            raise ItemError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch}, step {batch_idx}, on the clips {clips}; "
-                "lower the learning rate, or look at these clips"
-            )
+        self._require_finite(loss, batch, f"training, step {batch_idx}")
         right = (output.logits.argmax(1) == batch.label).sum()
         self._train_sums += torch.stack(
             [loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]
         ).cpu()
         return loss
+
+    def _require_finite(self, loss: Tensor, batch: Batch, where: str) -> None:
+        if not torch.isfinite(loss):
+            clips = ", ".join(self.clip_id(int(row)) for row in batch.row)
+            raise ItemError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch}, {where}, on the clips {clips}; "
+                "lower the learning rate, or look at these clips"
+            )
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""
@@ -95,8 +106,9 @@ class Recognition(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep logits and loss of a batch; figures are made over all clips at once."""
         output = self(batch.clip)
-        loss = self.loss(output, batch).float().expand(len(batch.label))
-        self._seen.append((batch.row, batch.label, output.logits.float(), loss))
+        loss = self.loss(output, batch).float()
+        self._require_finite(loss + 0 * output.logits.float().sum(), batch, "validation")
+        self._seen.append((batch.row, batch.label, output.logits.float(), loss.expand(len(batch.label))))
 
     def on_validation_epoch_end(self) -> None:
         """Measure all validation clips."""
