@@ -32,6 +32,7 @@ def build_app() -> App:
         version=version("dfer"),
         help="Dynamic facial expression recognition: which expression does a face show over a short video clip?",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for name, (target, text) in COMMANDS.items():
         app.command(target, name=name, help=text)
@@ -50,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, 2)
     except InputError as error:
         return _refuse(error, error.exit_status)
-    except KeyboardInterrupt:
-        return _refuse(InputError("interrupted"), 130)
+    except KeyboardInterrupt as error:
+        return _refuse(error if error.args else InputError("interrupted"), 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

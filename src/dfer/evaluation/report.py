@@ -35,6 +35,7 @@ def write_report(
         figure = make()
         pictures[name] = _inline(draw.render(figure, "svg"), "image/svg+xml")
         write_atomically(run.figures / f"{name}.svg", draw.render(figure, "svg"))
+    counts = manifest["data"]["class_counts"]
     template = (files("dfer.evaluation") / "report.html.j2").read_text()
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     content = page.render(
@@ -46,7 +47,7 @@ def write_report(
         classes=_classes(found),
         mistakes=_mistakes(predictions, test),
         right=round(found["metrics"]["war"] * found["clips"]),
-        counts=manifest["data"]["class_counts"],
+        counts={name: counts[name] for name in manifest["input_spec"]["labels"] if name in counts},
         seconds=_duration(manifest.get("seconds", 0)),
     )
     write_atomically(run.report, content)
