@@ -42,6 +42,9 @@ def test_folds_are_trained_one_by_one_and_pooled(tmp_path: Path, capsys: pytest.
     assert "std over 2 runs" in shown
     folds = [json.loads((tmp_path / "run" / f"fold-{k}" / "run.json").read_text())["data"]["fold"] for k in (1, 2)]
     assert folds == [1, 2]
+    arguments[arguments.index("1-2")] = "1-3"
+    assert main([*arguments, "--trainer.max_epochs", "1", "--resume"]) == 0  # fold 3 was never begun
+    assert "std over 3 runs" in capsys.readouterr().out
     for k in (1, 2):
         assert f"fold {k}" in (tmp_path / "run" / f"fold-{k}" / "report.html").read_text()
 

@@ -10,6 +10,7 @@ from dfer.errors import InputError
 from dfer.evaluation import print_figures
 from dfer.evaluation.evaluate import evaluate
 from dfer.experiments.run import run
+from dfer.runs import RunFolder
 
 
 def parse_folds(folds: str) -> list[int]:
@@ -61,5 +62,7 @@ def train(
     done = []
     for fold in parse_folds(folds):
         arguments = [recipe, *options, "--data.dataset.fold", str(fold)]
-        done.append(run(arguments, out / f"fold-{fold}", resume=resume, init=init).path)
+        folder = RunFolder(out / f"fold-{fold}")
+        begun = resume and folder.manifest.is_file()  # a fold that was never started is no error
+        done.append(run(arguments, folder.path, resume=begun, init=init).path)
     return evaluate(done)

@@ -210,9 +210,11 @@ def _hardware() -> str:
 
 
 def _commit() -> str | None:
-    here = Path(__file__).parent
+    """Name the commit of this code; None where it was installed, even below a checkout of something else."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        done = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
