@@ -13,7 +13,7 @@ test: .venv/dev  ## the fast tests, doctests, README and docs blocks
 	$(PYTEST) -m "not slow"
 
 test-slow: .venv/dev  ## what takes longer: whole runs, memory, speed
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 check: lint types layers test  ## everything a change must pass
 

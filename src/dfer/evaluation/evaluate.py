@@ -2,6 +2,7 @@
 
 import json as json_format
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,7 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
     description = _moved(manifest["data"]["description"], data)
     transform = EvalTransform(spec.frames, spec.size, sampling=manifest.get("sampling", "segments"))
     test = build(description, "test", transform)
-    settings: dict[str, Any] = {"batch_size": batch_size, "workers": workers}
+    settings: dict[str, Any] = {"batch_size": batch_size, "workers": min(workers, os.cpu_count() or 1)}
     raw, left_out = _in_labels(predict(loaded.model, test, description="test clips", **settings), spec)
     if left_out:
         notes.append(f"left out, because the model does not know them: {', '.join(left_out)}")

@@ -9,6 +9,7 @@ from rich.table import Table
 from torch import nn
 
 from dfer.backbones import BACKBONES
+from dfer.errors import InputError
 from dfer.models import PUBLISHED_GMAC, Recognizer
 from dfer.models import cost as count
 from dfer.types import InputSpec
@@ -57,5 +58,8 @@ def _build(model: str, options: list[str]) -> nn.Module:
         return Recognizer(BACKBONES[model]())
     from dfer.training.fit import build  # Lightning takes seconds to import
 
-    module, _ = build([model, *options])
+    try:
+        module, _ = build([model, *options])
+    except InputError as error:
+        raise InputError(f"{error}; backbones: {', '.join(BACKBONES)}") from error
     return module.model

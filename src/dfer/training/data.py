@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +34,7 @@ class ClipData(pl.LightningDataModule):
     Args:
         dataset: a data set, called with ``(root, split)``; one that is drawn, with ``(split, size)``.
         root: the data set's folder (or file).
-        workers: loader processes.
+        workers: loader processes, at most one per core; they change no result.
         held_out: share of the training clips under the protocol of that name.
         crop_scale, flip, jitter, sampling: as `dfer.transforms.TrainTransform`.
         weighted: draw classes equally often, with replacement.
@@ -59,7 +60,7 @@ class ClipData(pl.LightningDataModule):
         self.dataset = dataset
         self.root = root
         self.batch_size = batch_size
-        self.workers = workers
+        self.workers = min(workers, os.cpu_count() or 1)
         self.protocol = protocol
         self.held_out = held_out
         self.crop_scale = crop_scale
