@@ -275,14 +275,23 @@ def test_a_signal_leaves_a_usable_checkpoint(
     out = tmp_path / "run"
     command = [sys.executable, "-m", "dfer.cli", "train", *options, "--trainer.max_epochs", "500", "--out", str(out)]
     command += ["--data.workers", workers]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not (out / "metrics.csv").is_file():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    os.killpg(process.pid, number)
-    _, error = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits none
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / "metrics.csv").is_file():
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(process.pid, number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == status
     assert "Traceback" not in error
     assert "interrupted" in error
