@@ -19,7 +19,7 @@ COMMANDS = {
 }
 
 DATA_COMMANDS = {
-    "index": ("dfer.datasets.index:index", "Index a data set's files once, so that it opens at once."),
+    "index": ("dfer.datasets.check:index", "Index a data set's files once, so that it opens at once."),
     "check": ("dfer.datasets.check:check", "Say whether a copy of a data set is whole and right."),
     "synthesize": ("dfer.datasets.synthetic.layouts:synthesize", "Write drawn clips in a data set's exact layout."),
 }

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfer.datasets import index as module
+from dfer.datasets.check import index
 from dfer.datasets.index import (
     FOLDER,
     MISSING,
     UNREADABLE,
     VIDEO,
-    index,
     index_listed,
     index_tree,
     natural_key,

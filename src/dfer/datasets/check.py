@@ -72,6 +72,20 @@ def indexes_of(name: str, root: Path) -> list[ClipIndex]:
             raise InputError(f"{other} has no files; check and index are for DFEW, FERV39k, FolderClips and CSVClips")
 
 
+def index(name: str, root: Path) -> int:
+    """Index a data set's files once, so that it opens at once.
+
+    Args:
+        name: dfew, ferv39k, folder or csv.
+        root: the data set's folder; for csv the CSV file.
+    """
+    for part in indexes_of(name, Path(root)):
+        frames = int(part.counts.sum())
+        unusable = int((part.counts == 0).sum())
+        print(f"{part.root}: {len(part.clips)} clips, {frames} frames" + f", {unusable} without any" * (unusable > 0))
+    return 0
+
+
 def check(
     name: str, root: Path, out: Path | None = None, decode: bool = False, frames: int = 16, json: bool = False
 ) -> int:

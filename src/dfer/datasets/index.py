@@ -109,22 +109,6 @@ def index_listed(root: Path, name: str, clips: Sequence[str]) -> ClipIndex:
     return _open(root, f"listed-{name}", tuple(clips), lambda: (list(clips), []))
 
 
-def index(name: str, root: Path) -> int:
-    """Index a data set's files once, so that it opens at once.
-
-    Args:
-        name: dfew, ferv39k, folder or csv.
-        root: the data set's folder; for csv the CSV file.
-    """
-    from dfer.datasets.check import indexes_of  # this module is what every data set stands on
-
-    for part in indexes_of(name, Path(root)):
-        frames = int(part.counts.sum())
-        unusable = int((part.counts == 0).sum())
-        print(f"{part.root}: {len(part.clips)} clips, {frames} frames" + f", {unusable} without any" * (unusable > 0))
-    return 0
-
-
 def progress_bar() -> Progress:
     """Make a progress bar with the time left; silent where nobody watches."""
     console = Console(stderr=True)
