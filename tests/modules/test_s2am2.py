@@ -288,6 +288,25 @@ def test_bfloat16_autocast_keeps_the_state_in_float32() -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in layer.parameters())
 
 
+def test_bfloat16_autocast_rounds_the_products_alone() -> None:
+    H = 32
+    cell = S2AM2Cell(16, H)
+    randomise(cell)
+    x, h, c = torch.randn(5, 16), torch.randn(5, H).tanh(), torch.randn(5, H)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = cell(x, (h, c))
+        of_input = torch.addmm(cell.bias[:, None], cell.weight_ih, x.t())
+        of_state = torch.mm(cell.weight_hh, h.t())
+        hidden = torch.relu(of_state[7 * H :].float() + cell.mask_bias[:, None])
+        mask = torch.addmm(cell.mask_out_bias[:, None], cell.mask_weight, hidden)
+    assert {of_input.dtype, of_state.dtype, mask.dtype} == {torch.bfloat16}
+    of_state, mask = of_state.float(), mask.float().sigmoid()
+    i, f, g, o, a = (of_input.float() + of_state[: 5 * H]).chunk(5)
+    r, u = of_state[5 * H : 7 * H].chunk(2)
+    c = (f.sigmoid() * c.t() + i.sigmoid() * g.tanh() * mask) * 2 * a.sigmoid() + r.sigmoid() * u.relu()
+    assert_close(found, ((o.sigmoid() * c.tanh()).t(), c.t()), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_gives_the_type_of_its_weights(dtype: torch.dtype) -> None:
     output, (h_n, c_n) = S2AM2(3, 8).to(dtype)(torch.randn(2, 5, 3, dtype=dtype))

@@ -140,8 +140,7 @@ class S2AM2(nn.Module):
 
 def input_gates(weights: Weights, x: Tensor) -> Tensor:
     """Give what the inputs add to the gates: ``(N, I)`` -> ``(5H, N)``."""
-    gates = torch.addmm(weights.bias, weights.weight_ih, x.t())
-    return gates.to(state_dtype(weights))
+    return torch.addmm(weights.bias, weights.weight_ih, x.t())
 
 
 def step(weights: Weights, gates: Tensor, h: Tensor, c: Tensor) -> State:
