@@ -70,6 +70,53 @@ def test_resume_is_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch, stopped_afte
     assert resumed.read_manifest()["state"] == "finished"
 
 
+MIX = (
+    *("--model.mix", "dfer.transforms.ClipMix"),
+    *("--model.mix.block_size", "8"),
+    *("--model.mix.ratio", "1.0"),
+)
+
+
+@pytest.mark.parametrize("partners", ["batch", "dataset"])
+def test_resume_of_mixing_and_of_a_loss_with_parameters_is_exact(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch, partners: str
+) -> None:
+    more = [*MIX, "--model.mix.partners", partners, "--model.loss", "dfer.losses.AmbiguityCalibrationLoss"]
+    whole = fit("whole", *more, "--model.loss.logit_weight", "1.0")
+    stop_after(monkeypatch, 1)
+    with pytest.raises(ZeroDivisionError):
+        fit("stopped", *more, "--model.loss.logit_weight", "1.0")
+    monkeypatch.undo()
+    resumed = fit("stopped", *more, "--model.loss.logit_weight", "1.0", resume=True)
+    assert same(weights(whole), weights(resumed))
+    theta = [torch.load(run.resume_state, weights_only=True)["state_dict"]["loss.theta"] for run in (whole, resumed)]
+    assert torch.equal(*theta)
+    assert theta[0].abs().max() > 0
+
+
+@pytest.mark.parametrize("partners", ["batch", "dataset"])
+def test_workers_do_not_change_what_is_mixed(fit: Fit, partners: str) -> None:
+    more = [*MIX, "--model.mix.partners", partners]
+    assert same(weights(fit("a", *more)), weights(fit("b", *more, "--data.workers", "2")))
+
+
+def test_mixing_and_its_partners_change_the_training(fit: Fit) -> None:
+    plain = weights(fit("plain"))
+    batch, dataset = (weights(fit(name, *MIX, "--model.mix.partners", name)) for name in ("batch", "dataset"))
+    assert not same(plain, batch)
+    assert not same(batch, dataset)
+
+
+def test_blocks_that_do_not_tile_the_frame_are_one_line(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [*MIX, "--model.mix.block_size", "12"]
+    assert main(["train", *options, *wrong, "--out", str(tmp_path / "a")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "32 x 32" in line
+    assert "12" in line
+
+
 def test_resume_without_the_random_state_is_not_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: it can fail."""
     from dfer.training import callbacks

@@ -79,7 +79,7 @@ def test_a_losss_own_parameters_have_no_weight_decay() -> None:
 
 def test_parts_that_ask_are_bound_once() -> None:
     module = Recognition(Tiny(), Loss())
-    dataset = SimpleNamespace(clip_id=str)
+    dataset = SimpleNamespace(clip_id=str, seed=3)
     module.bind(dataset)  # type: ignore[arg-type]
     assert module.loss.bound == [dataset]
 

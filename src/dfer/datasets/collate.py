@@ -1,11 +1,11 @@
 """From samples to batches: the only place where time and channels change places."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from dfer.datasets.base import ClipDataset
 from dfer.types import Batch, Sample
 
 
@@ -25,20 +25,24 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def loader(
-    dataset: ClipDataset,
+    dataset: Dataset[Sample],
     *,
     batch_size: int,
     sampler: Sampler[tuple[int, ...]] | None = None,
     workers: int = 0,
     persistent: bool = False,
-) -> DataLoader[Batch]:
+    collate: Callable[[Sequence[Any]], Any] = collate,
+) -> DataLoader[Any]:
     """Load batches; without a sampler every row once, in order, as of epoch 0. No clip is dropped.
 
     The batches depend on the sampler alone, not on the number or life of the workers, and loading leaves
     torch's global random state as it was.
+
+    Args:
+        collate: makes the batch; a `Batch`, unless the data set hands out more than samples.
     """
     return DataLoader(
-        dataset,  # type: ignore[arg-type]  # Batch is what collate makes of the data set's samples
+        dataset,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,

@@ -1,6 +1,20 @@
 """Losses: a pure function for the maths, a thin class ``forward(output, batch)`` for the trainer."""
 
+from dfer.losses.ambiguity import AmbiguityCalibrationLoss, ambiguity_aware, class_factor
+from dfer.losses.confusion import ConfusionAware, confusion_aware
 from dfer.losses.cross_entropy import CrossEntropy, cross_entropy
+from dfer.losses.supcon import SupCon, supcon
 from dfer.losses.weighted_sum import WeightedSum
 
-__all__ = ["CrossEntropy", "WeightedSum", "cross_entropy"]
+__all__ = [
+    "AmbiguityCalibrationLoss",
+    "ConfusionAware",
+    "CrossEntropy",
+    "SupCon",
+    "WeightedSum",
+    "ambiguity_aware",
+    "class_factor",
+    "confusion_aware",
+    "cross_entropy",
+    "supcon",
+]

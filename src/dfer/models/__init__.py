@@ -2,5 +2,6 @@
 
 from dfer.models.cost import PUBLISHED_GMAC, Cost, cost
 from dfer.models.recognizer import Recognizer
+from dfer.models.safe import SAFE
 
-__all__ = ["PUBLISHED_GMAC", "Cost", "Recognizer", "cost"]
+__all__ = ["PUBLISHED_GMAC", "SAFE", "Cost", "Recognizer", "cost"]

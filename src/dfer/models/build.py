@@ -1,5 +1,6 @@
 """From a model's description in plain JSON to the model, using nothing but this package's own parts."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -60,11 +61,21 @@ def accepts(part: Callable[..., nn.Module], argument: str) -> bool:
     return argument in inspect.signature(part).parameters
 
 
+def _part(config: Mapping[str, Any]) -> nn.Module | Callable[..., nn.Module]:
+    """Build a part; where it still lacks an argument that it requires, give the function that awaits it."""
+    part = resolve(config["class_path"])
+    given = config.get("init_args") or {}
+    parameters = inspect.signature(part).parameters.values()
+    if all(one.default is not one.empty or one.name in given for one in parameters):
+        return build(config)
+    return functools.partial(part, **{name: _argument(name, value) for name, value in given.items()})
+
+
 def _argument(name: str, value: Any) -> Any:
     if name == "weights" and isinstance(value, str):
         return None
     if isinstance(value, Mapping):
-        return build(value) if "class_path" in value else {key: _argument("", item) for key, item in value.items()}
+        return _part(value) if "class_path" in value else {key: _argument("", item) for key, item in value.items()}
     if isinstance(value, list):
         return [_argument("", item) for item in value]
     return value

@@ -41,7 +41,7 @@ def cost(model: nn.Module) -> Cost:
         >>> from dfer.backbones import r3d_18
         >>> from dfer.models import Recognizer
         >>> cost(Recognizer(r3d_18(width=0.25), frames=8, size=32))
-        Cost(parameters=2080887, gmac=0.11465...)
+        Cost(parameters=2080887, gmac=0.11082...)
 
     Raises:
         ValueError: no ``input_spec``.

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from dfer.backbones import Pixels
 from dfer.labels import BASIC, EXTENDED
+from dfer.models.windows import check_windows, window_tokens
+from dfer.modules.temporal import sequence
 from dfer.types import InputSpec, Output
 
 
@@ -20,7 +22,8 @@ class Recognizer(nn.Module):
         labels: class names; by default the seven basic expressions, MAFW's eleven, or ``class_0`` and so on.
         frames, size: of the clips it takes.
         window, stride: frames per window and from one to the next (default: ``window``, side by side).
-        temporal: ``(B, N, D) -> (B, N, out_features)``, e.g. `dfer.modules.BiLSTM`; None leaves the tokens alone.
+        temporal: ``(B, N, D) -> (B, N, out_features)``, alone or before a state, e.g. `dfer.modules.BiLSTM` or
+            `dfer.modules.S2AM2`; None leaves the tokens alone.
         dropout: before the classifier.
 
     Shape:
@@ -56,12 +59,9 @@ class Recognizer(nn.Module):
         self.input_spec = InputSpec(frames, size, class_names(num_classes, labels))
         if window is None and stride is not None:
             raise ValueError(f"stride {stride} without a window; give window, the frames of each")
-        if window is not None and not 1 <= window <= frames:
-            raise ValueError(f"window {window} does not fit {frames} frames; give 1 to {frames}")
-        if stride is not None and stride < 1:
-            raise ValueError(f"stride {stride} does not move the window; give at least 1")
         self.window = window
-        self.stride = stride or window or frames
+        self.stride = window or frames if stride is None else stride
+        check_windows(frames, frames if window is None else window, self.stride)
         self.pixels = Pixels(backbone.mean, backbone.std)  # type: ignore[arg-type]
         self.backbone = backbone
         features: int = backbone.channels  # type: ignore[assignment]
@@ -75,13 +75,10 @@ class Recognizer(nn.Module):
         self.classifier = nn.Linear(features, num_classes)
 
     def forward(self, clip: Tensor) -> Output:
-        spec = self.input_spec
-        if clip.ndim != 5 or clip.shape[1:] != (3, spec.frames, spec.size, spec.size):
-            wanted = f"(B, 3, {spec.frames}, {spec.size}, {spec.size})"
-            raise ValueError(f"clip of shape {tuple(clip.shape)}, the model takes {wanted}; see its input_spec")
+        check_clip(clip, self.input_spec)
         tokens = self.tokens(clip)  # (B, N, D)
         if self.temporal is not None:
-            tokens = self.temporal(tokens)  # (B, N, D')
+            tokens = sequence(self.temporal, tokens)  # (B, N, D')
         embedding = tokens.mean(dim=1)  # (B, D')
         logits = self.classifier(self.dropout(embedding))  # (B, K)
         return Output(logits, embedding, self.classifier(tokens) if self.window else None)
@@ -91,10 +88,18 @@ class Recognizer(nn.Module):
         if not self.window:
             features = self.backbone(self.pixels(clip))  # (B, D, T', H', W')
             return features.mean(dim=(3, 4)).transpose(1, 2)  # type: ignore[no-any-return]  # (B, T', D)
-        windows = clip.unfold(2, self.window, self.stride)  # (B, C, N, H, W, window); no copy, still uint8
-        windows = windows.permute(0, 2, 1, 5, 3, 4)  # (B, N, C, window, H, W)
-        features = self.backbone(self.pixels(windows.flatten(0, 1)))  # (B N, D, T', H', W')
-        return features.mean(dim=(2, 3, 4)).unflatten(0, windows.shape[:2])  # type: ignore[no-any-return]  # (B, N, D)
+        return window_tokens(clip, self.window, self.stride, lambda windows: self.backbone(self.pixels(windows)))
+
+
+def check_clip(clip: Tensor, spec: InputSpec) -> None:
+    """Refuse a clip of another shape than a model takes.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if clip.ndim != 5 or clip.shape[1:] != (3, spec.frames, spec.size, spec.size):
+        wanted = f"(B, 3, {spec.frames}, {spec.size}, {spec.size})"
+        raise ValueError(f"clip of shape {tuple(clip.shape)}, the model takes {wanted}; see its input_spec")
 
 
 def class_names(num_classes: int, labels: Sequence[str] | None) -> tuple[str, ...]:

@@ -28,3 +28,14 @@ class BiLSTM(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         hidden: Tensor = self.lstm(tokens)[0]  # (B, N, 2H)
         return hidden
+
+
+def sequence(head: nn.Module, tokens: Tensor) -> Tensor:
+    """Run a temporal head that gives tokens alone, or before its last state as ``torch.nn.LSTM`` does.
+
+    Shape:
+        ``(B, N, D)`` -> ``(B, N, D')``.
+    """
+    found = head(tokens)
+    hidden: Tensor = found[0] if isinstance(found, tuple) else found
+    return hidden

@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader
 
 from dfer.datasets.base import ClipDataset
 from dfer.datasets.collate import loader
+from dfer.datasets.partners import Partnered, WithPartners, collate_partners
 from dfer.datasets.samplers import EpochSampler, held_out_split
 from dfer.errors import InputError
+from dfer.transforms.mix import ClipMix
 from dfer.transforms.presets import EvalTransform, Sampling, TrainTransform
 from dfer.types import Batch, InputSpec
 
@@ -74,13 +76,17 @@ class ClipData(pl.LightningDataModule):
         """The split that the curves show: ``held_out`` or ``test``."""
         return "test" if self.protocol == "paper" else "held_out"
 
-    def open(self, spec: InputSpec, seed: int) -> None:
+    def open(self, spec: InputSpec, seed: int, mix: ClipMix | None = None) -> None:
         """Open the data for a model's input and share out the rows.
+
+        Args:
+            mix: whether, and for how many clips, partners from the whole training set are to be loaded.
 
         Raises:
             InputError: missing root, wrong layout, an empty split.
         """
         self.seed = seed
+        self.mix = mix
         train = TrainTransform(
             spec.frames,
             spec.size,
@@ -110,16 +116,18 @@ class ClipData(pl.LightningDataModule):
         if absent := [name for name, count in zip(self.train_set.labels, counts) if count == 0]:
             log.warning("no training clip shows %s; the model cannot learn it", ", ".join(absent))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | DataLoader[Partnered]:
         """Load the training clips, in an order that depends on the seed and the epoch."""
         weights = None
         if self.weighted:
             targets = self.train_set.targets[self.train_rows]
             weights = 1.0 / np.bincount(targets)[targets]
         sampler = EpochSampler(self.train_rows, shuffle=True, seed=self.seed, weights=weights)
-        return loader(
-            self.train_set, batch_size=self.batch_size, sampler=sampler, workers=self.workers, persistent=True
-        )
+        how: dict[str, Any] = {"batch_size": self.batch_size, "workers": self.workers, "persistent": True}
+        if self.mix is not None and self.mix.partners == "dataset":
+            pairs = WithPartners(self.train_set, self.train_rows, self.mix.count)
+            return loader(pairs, sampler=sampler, collate=collate_partners, **how)
+        return loader(self.train_set, sampler=sampler, **how)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Load the clips that choose an epoch, in order."""

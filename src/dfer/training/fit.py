@@ -58,7 +58,7 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     state = _check_folder(folder, resume)
     configured = configure(arguments)
     module, data, seed = configured.module, configured.data, configured.seed
-    data.open(module.input_spec, seed)
+    data.open(module.input_spec, seed, module.mix)
     labels = data.train_set.labels
     config = configured.model_config
     begun_from = _begun_from(folder, init) if resume else init and str(init)

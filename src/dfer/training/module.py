@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from dfer.datasets.base import ClipDataset
+from dfer.datasets.partners import Partnered
 from dfer.errors import InputError, ItemError
 from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
+from dfer.transforms.mix import ClipMix, mix_generator
 from dfer.types import Batch, InputSpec, Output
 
 
@@ -29,6 +31,7 @@ class Recognition(pl.LightningModule):
 
     Args:
         optimizer: builds the optimiser; a loss's own parameters are trained without weight decay.
+        mix: mixes each training batch once, before the step; its draws depend on (seed, epoch, step).
     """
 
     def __init__(
@@ -36,15 +39,20 @@ class Recognition(pl.LightningModule):
         model: nn.Module,
         loss: nn.Module | None = None,
         optimizer: OptimizerCallable = adamw,
+        mix: ClipMix | None = None,
         warmup_epochs: int = 0,
         min_lr: float = 5e-6,
     ) -> None:
         super().__init__()
         if warmup_epochs < 0 or min_lr < 0:
             raise ValueError(f"warmup_epochs {warmup_epochs} and min_lr {min_lr} must not be negative")
+        if mix is not None:
+            spec: Any = model.input_spec
+            mix.check_frame(spec.size, spec.size)
         self.model = model
         self.loss = CrossEntropy() if loss is None else loss
         self.optimizer = optimizer
+        self.mix = mix
         self.warmup_epochs = warmup_epochs
         self.min_lr = min_lr
         self.validation_metrics: dict[str, float] = {}
@@ -54,6 +62,7 @@ class Recognition(pl.LightningModule):
     def bind(self, dataset: ClipDataset) -> None:
         """Hand the training set to every part that asks for it."""
         self.clip_id = dataset.clip_id
+        self.seed = dataset.seed
         for part in (self.model, self.loss):
             if callable(bind := getattr(part, "bind", None)):
                 bind(dataset)
@@ -65,6 +74,17 @@ class Recognition(pl.LightningModule):
 
     def forward(self, clip: Tensor) -> Output:
         return self.model(clip)  # type: ignore[no-any-return]
+
+    def on_after_batch_transfer(self, batch: Batch | Partnered, dataloader_idx: int) -> Batch:
+        """Mix a training batch, on its device; a step that looks at it twice sees the same."""
+        partner = chosen = None
+        if isinstance(batch, Partnered):
+            batch, partner, chosen = batch
+        if self.mix is None or not self.trainer.training:
+            return batch
+        generator = mix_generator(self.seed, self.current_epoch, self._step)
+        self._step += 1
+        return batch._replace(clip=self.mix(batch.clip, batch.label, generator, partner, chosen))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Give the loss of a batch; refuse one that is not finite with the clips it came from."""
@@ -94,8 +114,9 @@ class Recognition(pl.LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's sums."""
+        """Start the epoch's sums and its count of steps."""
         self._train_sums = torch.zeros(3)
+        self._step = 0
 
     @property
     def training_metrics(self) -> dict[str, float]:
