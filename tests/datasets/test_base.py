@@ -54,3 +54,16 @@ def test_another_transform_leaves_the_first_alone() -> None:
 def test_a_row_that_does_not_exist() -> None:
     with pytest.raises(IndexError):
         Noise(EvalTransform(4, 16))[3]
+
+
+def test_a_corruption_damages_the_finished_clip_by_its_id() -> None:
+    from dfer.datasets import SyntheticFaces
+    from dfer.transforms.corrupt import GaussianNoise
+
+    clips = SyntheticFaces("test", 32, 0, clips=14, cache=False)
+    damage = GaussianNoise(3)
+    damaged = clips.with_corruption(damage)
+    assert damaged[2].clip.equal(damage(clips[2].clip, clips.clip_id(2)))
+    assert not damaged[2].clip.equal(clips[2].clip)
+    assert clips.corruption is None
+    assert damaged[2].label == clips[2].label

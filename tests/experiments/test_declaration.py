@@ -97,3 +97,74 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path: Path, text: str | bytes) ->
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(InputError, match=r"grid\.yaml"):
         load_grid(file)
+
+
+def for_several(content: dict[str, Any]) -> dict[str, Any]:
+    content["recipe"] = "{dataset}/safe"
+    content["overrides"] = {"a": 1}
+    content["budgets"] = {"small": {"b": 2}}
+    content["datasets"] = {
+        "synthetic": {"overrides": {"a": 3}, "budgets": {"small": {"b": 4}, "smoke": {"c": 5}}},
+        "dfew": {"folds": 5},
+    }
+    return content
+
+
+def test_one_grid_for_several_data_sets(content: dict[str, Any]) -> None:
+    grid = parse_grid(for_several(content), "safe-3", where="f")
+    assert {row.recipe for row in grid.rows if not row.published_only} == {"synthetic/safe"}
+    assert grid.name == "safe-3.synthetic"
+    assert grid.title == "A table, synthetic"
+    assert grid.rows[0].arguments == ("--a=1", "--a=3")
+    assert grid.budgets == {"small": ("--b=2", "--b=4"), "smoke": ("--c=5",)}
+    assert grid.folds is None
+
+
+def test_the_data_set_may_be_chosen(content: dict[str, Any]) -> None:
+    grid = parse_grid(for_several(content), "safe-3", where="f", dataset="dfew")
+    assert grid.rows[0].recipe == "dfew/safe"
+    assert grid.rows[0].arguments == ("--a=1",)
+    assert grid.folds == "5"
+
+
+def test_a_row_may_have_a_recipe_for_several_data_sets(content: dict[str, Any]) -> None:
+    content["rows"][1]["recipe"] = "{dataset}/baseline"
+    grid = parse_grid(content, "g", where="f", dataset="ferv39k")
+    assert [row.recipe for row in grid.rows[:2]] == ["base", "ferv39k/baseline"]
+
+
+@pytest.mark.parametrize(
+    ("change", "dataset", "said"),
+    [
+        ({}, "dfwe", "'dfwe'.*did you mean dfew"),
+        ({"datasets": {"dfwe": {}}}, None, "'dfwe'.*did you mean dfew"),
+        ({"datasets": {"dfew": {"rows": []}}}, "dfew", "unknown key 'rows'"),
+    ],
+)
+def test_a_bad_data_set_is_refused(
+    change: dict[str, Any], dataset: str | None, said: str, content: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match=said):
+        parse_grid(for_several(content) | change, "g", where="f", dataset=dataset)
+
+
+def test_a_grid_for_one_kind_of_data_takes_no_data_set(content: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="leave out --dataset dfew"):
+        parse_grid(content, "g", where="f", dataset="dfew")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"baseline": "plane"}, "baseline 'plane'.*did you mean plain"),
+        ({"predictions": "test-gausian_noise-3"}, "gausian_noise.*did you mean gaussian_noise"),
+        ({"predictions": "test-frame_drop-7"}, "severity 7"),
+        ({"predictions": "test-noise"}, "no corruption"),
+    ],
+)
+def test_a_rows_own_baseline_and_predictions_must_be_there(
+    row: dict[str, Any], said: str, content: dict[str, Any]
+) -> None:
+    content["rows"][1] |= row
+    with pytest.raises(InputError, match=said):
+        parse_grid(content, "g", where="f")

@@ -1,13 +1,16 @@
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfer.errors import InputError
-from dfer.experiments.execute import execute, make, state, unique
+from dfer.experiments.execute import damage, execute, make, state, unique
 from dfer.experiments.plan import Planned
+from dfer.runs import RunFolder
+from dfer.transforms.corrupt import Corruption
 
 
 def planned(store: Path, *arguments: str, key: str = "k", seed: int = 0, row: str = "r") -> Planned:
@@ -145,3 +148,24 @@ def test_ctrl_c_in_a_job_stops_the_table(tmp_path: Path, elsewhere: Any) -> None
     runs = [planned(tmp_path / "runs", "--stop", key=str(i)) for i in range(3)]
     with pytest.raises(KeyboardInterrupt):
         execute(runs, elsewhere, {}, jobs=2)
+
+
+def test_missing_predictions_on_damaged_clips_are_made_once(
+    tmp_path: Path, runner: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["test", "test-gaussian_noise-3", "test-gaussian_noise-3", "test-frame_drop-2"]
+    runs = [replace(planned(tmp_path), predictions=name) for name in wanted]
+    asked: list[tuple[str, int]] = []
+
+    def predict(run: RunFolder, corruption: Corruption) -> None:
+        asked.append((corruption.name, corruption.severity))
+        if corruption.name == "frame_drop":
+            raise InputError("the data are gone")
+        run.predictions("test-gaussian_noise-3").write_bytes(b"made")
+
+    damage(runs, predict)
+    assert asked == []  # nothing is finished yet
+    execute(runs, runner(), {})
+    damage(runs, predict)
+    assert asked == [("gaussian_noise", 3), ("frame_drop", 2)]
+    assert "r, seed 0, test-frame_drop-2: the data are gone" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from dfer.experiments.declaration import Grid, parse_grid
 from dfer.experiments.execute import execute
 from dfer.experiments.plan import Plan, plan
 from dfer.experiments.results import Line, collect
+from dfer.experiments.tables import footnotes
 from dfer.metrics import evaluate
 from dfer.models import Recognizer, checkpoint
 
@@ -69,16 +70,43 @@ def test_rows_may_read_other_predictions_of_the_same_run(
 ) -> None:
     content["rows"] = [
         {"name": "plain"},
-        {"name": "noisy", "predictions": "test-noise"},
-        {"name": "dropped", "predictions": "test-drop"},
+        {"name": "noisy", "predictions": "test-gaussian_noise-3"},
+        {"name": "dropped", "predictions": "test-frame_drop-3"},
     ]
     noisy = parse_grid(content, "g", where="f")
     planned, failures = made(noisy, tmp_path, runner, resolver)
     assert len({run.folder.path for run in planned.runs}) == 1
-    predictions(0, 0.0).save(planned.runs[0].folder.predictions("test-noise"))
+    predictions(0, 0.0).save(planned.runs[0].folder.predictions("test-gaussian_noise-3"))
     lines = by_name(collect(noisy, planned, failures).lines)
     assert lines["noisy"].values["war"].mean < lines["plain"].values["war"].mean
-    assert "no predictions 'test-drop'" in lines["dropped"].failures[0]
+    assert "no predictions 'test-frame_drop-3'" in lines["dropped"].failures[0]
+
+
+def test_a_row_may_be_compared_with_another_than_the_grids_baseline(
+    content: dict[str, Any], tmp_path: Path, runner: Any, resolver: Any, predictions: Any
+) -> None:
+    noisy = {"predictions": "test-gaussian_noise-3"}
+    content["rows"] = [
+        {"name": "plain"},
+        {"name": "full", "overrides": {"skill": 2.0}},
+        {"name": "plain, noisy", **noisy},
+        {"name": "full, noisy", "overrides": {"skill": 2.0}, "baseline": "plain, noisy", **noisy},
+    ]
+    grid = parse_grid(content, "g", where="f")
+    planned, failures = made(grid, tmp_path, runner, resolver)
+    for run in planned.runs:
+        predictions(run.seed, 1.0 if "full" in run.row else 0.9).save(run.folder.predictions("test-gaussian_noise-3"))
+    results = collect(grid, planned, failures)
+    lines = by_name(results.lines)
+
+    def mean(row: str) -> float:
+        return lines[row].values["war"].mean
+
+    for row, against in (("full, noisy", "plain, noisy"), ("plain, noisy", "plain")):
+        difference = lines[row].differences["war"]
+        assert difference is not None
+        assert difference.value == pytest.approx(mean(row) - mean(against))
+    assert any("full, noisy with plain, noisy" in note for note in footnotes(results))
 
 
 def test_a_failed_run_is_told_in_every_row_that_needs_it(

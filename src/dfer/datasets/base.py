@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from dfer.transforms.corrupt import Corruption
 from dfer.transforms.presets import ClipTransform, Frame
 from dfer.types import Sample
 
@@ -41,6 +42,7 @@ class ClipDataset(Dataset[Sample], ABC):
         self.transform = transform
         self.description = dict(description)
         self.seed = seed
+        self.corruption: Corruption | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -49,6 +51,8 @@ class ClipDataset(Dataset[Sample], ABC):
         epoch, row, *repeat = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng([self.seed, epoch, row, *repeat])
         clip = self.transform(self.frame_count(row), lambda wanted: self.read(row, wanted), rng)
+        if self.corruption is not None:
+            clip = self.corruption(clip, self.clip_id(row))
         return Sample(clip, int(self.targets[row]), row)
 
     @abstractmethod
@@ -76,4 +80,10 @@ class ClipDataset(Dataset[Sample], ABC):
         """Give the same clips another transform."""
         other = copy.copy(self)
         other.transform = transform
+        return other
+
+    def with_corruption(self, corruption: Corruption) -> Self:
+        """Give the same clips, damaged after their transform."""
+        other = copy.copy(self)
+        other.corruption = corruption
         return other

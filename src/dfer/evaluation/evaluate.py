@@ -12,26 +12,32 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dfer.datasets import build
 from dfer.errors import InputError
 from dfer.evaluation.intervals import intervals
 from dfer.evaluation.predict import predict
 from dfer.evaluation.report import write_report
+from dfer.evaluation.robustness import asked_for, print_robustness, robustness
+from dfer.evaluation.source import Source, in_labels
 from dfer.evaluation.temperature import fit_temperature
-from dfer.labels import SHORT, label_map
+from dfer.labels import SHORT
 from dfer.metrics import evaluate as measure
 from dfer.models import checkpoint
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder, write_atomically
-from dfer.transforms import EvalTransform
-from dfer.types import InputSpec
 
 FIGURES = ("war", "uar", "ece", "nll", "brier")
 RATES = ("war", "uar")
 
 
 def evaluate(
-    runs: list[Path], *, data: Path | None = None, batch_size: int = 32, workers: int = 2, json: bool = False
+    runs: list[Path],
+    *,
+    data: Path | None = None,
+    corrupt: list[str] | None = None,
+    severity: int = 3,
+    batch_size: int = 32,
+    workers: int = 2,
+    json: bool = False,
 ) -> int:
     """Measure finished runs on their test clips; several runs pool into a fold average.
 
@@ -40,23 +46,45 @@ def evaluate(
     Args:
         runs: run folders.
         data: where the data lie now, if they moved.
+        corrupt: damage the test clips as well, ``gaussian_noise``, ``frame_drop`` or ``all``, and compare; a run that
+            was evaluated before keeps its figures on clean clips.
+        severity: of the damage, 1 to 5.
         batch_size: clips at once.
         workers: loader processes.
         json: print one JSON object instead of a table.
     """
     if not runs:
         raise InputError("no run given; `dfer evaluate runs/NAME`")
-    found = [evaluate_run(RunFolder(path), data=data, batch_size=batch_size, workers=workers) for path in runs]
+    damages = asked_for(corrupt or [], severity)
+    settings: dict[str, Any] = {"data": data, "batch_size": batch_size, "workers": workers}
+    folders = [RunFolder(path) for path in runs]
+    found = [_read(run) if damages and _evaluated(run) else evaluate_run(run, **settings) for run in folders]
     if len({tuple(one["labels"]) for one in found}) > 1:
         raise InputError("these runs have different labels; evaluate them one by one")
     summary = pool(found) if len(found) > 1 else found[0]
+    damaged = {str(run.path): robustness(run, damages, **settings) for run in folders} if damages else {}
     if json:
+        summary = {**summary, "robustness": damaged} if damaged else summary
         print(json_format.dumps({"runs": [str(path) for path in runs], **summary}))
     else:
         print_figures(summary, len(found))
         for path in runs:
             print(f"report: {RunFolder(path).report}")
+        for name, of_run in damaged.items():
+            print_robustness(of_run, name)
     return 0
+
+
+def _evaluated(run: RunFolder) -> bool:
+    return run.evaluation.is_file() and run.predictions("test").is_file()
+
+
+def _read(run: RunFolder) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json_format.loads(run.evaluation.read_text())
+    except ValueError as error:
+        raise InputError(f"{run.evaluation} is no JSON ({error}); run `dfer evaluate {run.path}` again") from error
+    return {**found, "per_class": [math.nan if share is None else share for share in found["per_class"]]}
 
 
 def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 32, workers: int = 0) -> dict[str, Any]:
@@ -69,24 +97,18 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
     Raises:
         InputError: no run there, unfinished, its data gone, or of other labels.
     """
-    manifest = run.read_manifest()
-    if not run.checkpoint("best").is_file():
-        state = manifest.get("state", "unknown")
-        raise InputError(f"{run.path} has no checkpoint yet (state: {state}); go on with `dfer train ... --resume`")
-    loaded = checkpoint.load(run.checkpoint("best"))
-    spec, notes = loaded.input_spec, []
-    description = _moved(manifest["data"]["description"], data)
-    transform = EvalTransform(spec.frames, spec.size, sampling=manifest.get("sampling", "segments"))
-    test = build(description, "test", transform)
+    source = Source.open(run, data)
+    manifest, loaded, spec = source.manifest, source.loaded, source.loaded.input_spec
+    test, notes = source.clips("test"), []
     settings: dict[str, Any] = {"batch_size": batch_size, "workers": min(workers, os.cpu_count() or 1)}
-    raw, left_out = _in_labels(predict(loaded.model, test, description="test clips", **settings), spec)
+    raw, left_out = in_labels(predict(loaded.model, test, description="test clips", **settings), spec)
     if left_out:
         notes.append(f"left out, because the model does not know them: {', '.join(left_out)}")
     held_out_rows = manifest["data"].get("held_out_rows")
     temperature = 1.0
     if held_out_rows:
-        kept = build(description, "train", transform)
-        held_out, _ = _in_labels(
+        kept = source.clips("train")
+        held_out, _ = in_labels(
             predict(loaded.model, kept, held_out_rows, description="held-out clips", **settings), spec
         )
         temperature = fit_temperature(held_out.logits, held_out.label)
@@ -99,7 +121,7 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
     found = figures_of(predictions)
     if manifest["protocol"] == "paper" and run.checkpoint("best-uar").is_file():
         other = checkpoint.load(run.checkpoint("best-uar"))
-        by_uar, _ = _in_labels(predict(other.model, test, description="test clips, best UAR", **settings), spec)
+        by_uar, _ = in_labels(predict(other.model, test, description="test clips, best UAR", **settings), spec)
         by_uar.save(run.predictions("test-uar"))
         of_uar = figures_of(by_uar)
         found["metrics"]["uar"], found["intervals"]["uar"] = of_uar["metrics"]["uar"], of_uar["intervals"]["uar"]
@@ -146,44 +168,6 @@ def pool(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "protocol": " and ".join(sorted({one["protocol"] for one in found})),
         "notes": list(dict.fromkeys(note for one in found for note in one["notes"])),
     }
-
-
-def _moved(description: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
-    arguments = dict(description["args"])
-    place = next((name for name in ("root", "file") if name in arguments), None)
-    if data is not None:
-        if place is None:
-            raise InputError(f"{description['class']} is drawn, it lies nowhere; leave out --data")
-        arguments[place] = str(data.absolute())
-    return {"class": description["class"], "args": arguments}
-
-
-def _in_labels(predictions: Predictions, spec: InputSpec) -> tuple[Predictions, list[str]]:
-    """Express the labels of the data in the model's, by name; clips of classes it does not know are left out."""
-    if predictions.labels == spec.labels:
-        return predictions, []
-    targets = label_map(predictions.labels, spec.labels)
-    known = np.array([targets[label] is not None for label in predictions.label])
-    if not known.any():
-        raise InputError(
-            f"the data's labels ({', '.join(predictions.labels)}) are none of the model's ({', '.join(spec.labels)})"
-        )
-    keep = np.flatnonzero(known)
-    label = np.array([targets[label] for label in predictions.label[keep]], dtype=np.int64)
-    clip_logits = None if predictions.clip_logits is None else predictions.clip_logits[keep]
-    left_out = [name for name, target in zip(predictions.labels, targets) if target is None]
-    return (
-        Predictions(
-            logits=predictions.logits[keep],
-            label=label,
-            row=predictions.row[keep],
-            clip_id=predictions.clip_id[keep],
-            embedding=predictions.embedding[keep],
-            labels=spec.labels,
-            clip_logits=clip_logits,
-        ),
-        left_out,
-    )
 
 
 def print_figures(found: Mapping[str, Any], runs: int = 1) -> None:

@@ -16,11 +16,24 @@ rows:
     seeds: 3
     overrides: {model.mix.strategy: none}
     published: {war: 71.02, uar: 59.61}   # percent, as printed; [72.08, 0.43] with a deviation
+  - name: none, noisy clips
+    overrides: {model.mix.strategy: none}
+    predictions: test-gaussian_noise-3    # the same run on damaged clips: test-NAME-SEVERITY
   - name: TAM, noisy clips
-    predictions: test-noise     # another evaluation of the same run
+    predictions: test-gaussian_noise-3
+    baseline: none, noisy clips           # compared with this row instead of the grid's baseline
   - name: M3DFEL
     published_only: true
     published: {war: 69.25}
+```
+
+A grid for several data sets writes its recipes as ``"{dataset}/safe"``; ``dfer table --dataset`` says which
+(``synthetic`` unless given). What belongs to one of them stands under its name, added after the general settings:
+
+```yaml
+datasets:
+  synthetic: {overrides: {model.mix.block_size: 8}, budgets: {small: {trainer.precision: bf16-mixed}}}
+  dfew: {folds: 5}
 ```
 """
 
@@ -35,8 +48,10 @@ from typing import Any, Final
 import yaml
 
 from dfer.errors import InputError
+from dfer.evaluation.robustness import named
 from dfer.experiments.budget import BUDGETS
 from dfer.experiments.statistics import METRICS
+from dfer.training.recipes import recipe_names
 
 COSTS: Final = ("parameters", "gmac", "seconds")
 """Columns that say what a row costs; ``seconds`` is a run's training time."""
@@ -46,9 +61,12 @@ COLUMNS: Final = (*METRICS, "recall", *COSTS)
 
 GRID_KEYS: Final = (
     *("title", "note", "recipe", "overrides", "budgets", "baseline"),
-    *("columns", "differences", "seeds", "folds", "rows"),
+    *("columns", "differences", "seeds", "folds", "rows", "datasets"),
 )
-ROW_KEYS: Final = ("name", "recipe", "overrides", "published", "published_only", "seeds", "predictions")
+ROW_KEYS: Final = ("name", "recipe", "overrides", "published", "published_only", "seeds", "predictions", "baseline")
+DATASET_KEYS: Final = ("overrides", "budgets", "folds")
+DATASET: Final = "{dataset}"
+DEFAULT_DATASET: Final = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,7 @@ class Row:
         published_only: someone else's system: shown, never run.
         seeds: of this row where the grid's number does not hold.
         predictions: which of a run's saved predictions the row reads; rows that differ in this alone share runs.
+        baseline: the row it is compared with, where that is not the grid's.
     """
 
     name: str
@@ -70,6 +89,7 @@ class Row:
     published_only: bool = False
     seeds: int | None = None
     predictions: str = "test"
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,10 @@ class Grid:
     note: str = ""
     budgets: Mapping[str, tuple[str, ...]] | None = None
 
+    def baseline_of(self, row: Row) -> str:
+        """Name the row that a row is compared with."""
+        return row.baseline or self.baseline
+
 
 def grid_names() -> list[str]:
     """List the packaged grids, such as ``synthetic/dynamic``."""
@@ -100,11 +124,14 @@ def grid_names() -> list[str]:
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
 
 
-def load_grid(file: Path | str) -> Grid:
+def load_grid(file: Path | str, dataset: str | None = None) -> Grid:
     """Read and check a grid, given as a file or as a packaged grid's name.
 
+    Args:
+        dataset: of a grid for several; ``synthetic`` unless given.
+
     Raises:
-        InputError: not found, no YAML, or a key, metric, row or baseline that does not fit.
+        InputError: not found, no YAML, or a key, metric, row, baseline or data set that does not fit.
 
     Example:
         >>> load_grid("synthetic/dynamic").baseline
@@ -121,10 +148,10 @@ def load_grid(file: Path | str) -> Grid:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from error
     name = path.with_suffix("").name if path.is_file() and Path(file) == path else str(file).replace("/", "-")
-    return parse_grid(content, name, where=str(path))
+    return parse_grid(content, name, where=str(path), dataset=dataset)
 
 
-def parse_grid(content: object, name: str, *, where: str) -> Grid:
+def parse_grid(content: object, name: str, *, where: str, dataset: str | None = None) -> Grid:
     """Make a grid of what its YAML file says.
 
     Raises:
@@ -132,6 +159,11 @@ def parse_grid(content: object, name: str, *, where: str) -> Grid:
     """
     table = _mapping(content, where)
     _known_keys(table, GRID_KEYS, where)
+    if DATASET in str([table.get("recipe"), table.get("rows")]):
+        name = f"{name}.{dataset or DEFAULT_DATASET}"
+        table = _of_dataset(table, dataset or DEFAULT_DATASET, where)
+    elif dataset is not None:
+        raise InputError(f"{where} is a grid for one kind of data; leave out --dataset {dataset}")
     if "title" not in table:
         raise InputError(f"{where} has no title; say in one line what the table shows")
     declared = table.get("rows")
@@ -146,6 +178,12 @@ def parse_grid(content: object, name: str, *, where: str) -> Grid:
     baseline = str(table.get("baseline", ""))
     if baseline not in ours:
         raise InputError(f"{where}: baseline {baseline!r} is none of the rows that run; {_nearest(baseline, ours)}")
+    for row in rows:
+        if row.baseline is not None and row.baseline not in ours:
+            near = _nearest(row.baseline, ours)
+            raise InputError(
+                f"{where}, row {row.name!r}: baseline {row.baseline!r} is none of the rows that run; {near}"
+            )
     columns = _metrics(table.get("columns", ["war", "uar"]), COLUMNS, f"{where}, columns")
     measured = [column for column in columns if column in METRICS]
     differences = _metrics(table.get("differences", measured[:1]), METRICS, f"{where}, differences")
@@ -187,6 +225,28 @@ def options(overrides: object, where: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _of_dataset(table: dict[str, Any], dataset: str, where: str) -> dict[str, Any]:
+    """Write one data set's name into the recipes, and its settings after the general ones."""
+    known = sorted({name.split("/")[0] for name in recipe_names()})
+    if dataset not in known:
+        raise InputError(f"no recipes for data set {dataset!r}; {_nearest(dataset, known)}")
+    every = _mapping(table.get("datasets") or {}, f"{where}, datasets")
+    _known_keys(every, known, f"{where}, datasets")
+    own = _mapping(every.get(dataset) or {}, f"{where}, datasets, {dataset}")
+    _known_keys(own, DATASET_KEYS, f"{where}, datasets, {dataset}")
+    general, special = (_mapping(part.get("budgets") or {}, f"{where}, budgets") for part in (table, own))
+    merged = {**table, "title": f"{table.get('title', '')}, {dataset}", "folds": own.get("folds", table.get("folds"))}
+    merged["overrides"] = [*options(table.get("overrides"), where), *options(own.get("overrides"), where)]
+    merged["budgets"] = {
+        name: [*options(general.get(name), where), *options(special.get(name), where)]
+        for name in dict.fromkeys([*general, *special])
+    }
+    for place in (merged, *[row for row in merged.get("rows") or [] if isinstance(row, dict)]):
+        if isinstance(place.get("recipe"), str):
+            place["recipe"] = place["recipe"].replace(DATASET, dataset)
+    return merged
+
+
 def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -> Row:
     table = _mapping(content, where)
     _known_keys(table, ROW_KEYS, where)
@@ -199,6 +259,8 @@ def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -
         if not published or "recipe" in table or "overrides" in table:
             raise InputError(f"{where} is published_only: it needs published numbers, no recipe and no overrides")
         return Row(name, published=published, published_only=True)
+    predictions = str(table.get("predictions", "test"))
+    named(predictions)
     own = table.get("recipe", recipe)
     if not isinstance(own, str) or not own:
         raise InputError(f"{where} has no recipe; give one to the row or to the whole grid")
@@ -208,7 +270,8 @@ def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -
         arguments=(*shared, *options(table.get("overrides"), where)),
         published=published,
         seeds=_count(table["seeds"], f"{where}, seeds") if table.get("seeds") is not None else None,
-        predictions=str(table.get("predictions", "test")),
+        predictions=predictions,
+        baseline=None if table.get("baseline") is None else str(table["baseline"]),
     )
 
 

@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dfer.errors import InputError, one_line
+from dfer.evaluation.robustness import named
 from dfer.experiments.plan import Planned
 from dfer.runs import RunFolder, write_atomically
+from dfer.transforms.corrupt import Corruption
 
 
 class Runner(Protocol):
     """Trains, measures and reports one recipe: ``dfer.experiments.run.run``."""
 
     def __call__(self, arguments: Sequence[str], out: Path, *, resume: bool = False) -> RunFolder: ...
+
+
+Damage = Callable[[RunFolder, Corruption], object]
 
 
 def state(folder: RunFolder) -> str:
@@ -92,6 +97,24 @@ def make(run: Planned, runner: Runner) -> str | None:
         if after == "interrupted":
             raise KeyboardInterrupt
         return None if after == "done" else f"{folder.path} holds no predictions after its run"
+
+
+def damage(runs: Sequence[Planned], predict: Damage) -> None:
+    """Make the predictions on damaged clips that rows ask of finished runs and that are not there yet.
+
+    What cannot be made is told; the row has no predictions then.
+
+    Args:
+        predict: saves them: ``dfer.evaluation.robustness.corrupted``.
+    """
+    for run in runs:
+        wanted = named(run.predictions)
+        if wanted is None or state(run.folder) != "done" or run.folder.predictions(run.predictions).is_file():
+            continue
+        try:
+            predict(run.folder, wanted)
+        except InputError as error:
+            print(f"{run}, {run.predictions}: {one_line(error)}", file=sys.stderr)
 
 
 @contextmanager

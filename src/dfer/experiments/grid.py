@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from dfer.errors import InputError
+from dfer.evaluation.robustness import corrupted
 from dfer.experiments import tables
 from dfer.experiments.budget import budget_named
 from dfer.experiments.declaration import Grid, load_grid
 from dfer.experiments.estimate import Estimate, estimate, recorded, timed_steps
-from dfer.experiments.execute import Runner, execute, state, unique
+from dfer.experiments.execute import Runner, damage, execute, state, unique
 from dfer.experiments.plan import Plan, Planned, plan, resolve
 from dfer.experiments.results import Results, collect
 from dfer.experiments.run import run
@@ -32,6 +33,7 @@ def table(
     budget: str = "quick",
     seeds: int | None = None,
     folds: str | None = None,
+    dataset: str | None = None,
     out: Path = Path("runs/grid"),
     jobs: int = 1,
     dry_run: bool = False,
@@ -46,6 +48,7 @@ def table(
         budget: ``smoke``, ``quick``, ``small`` or ``paper``: how much of each recipe is run.
         seeds: seeds of every row, instead of what the grid says.
         folds: folds of every row, such as ``1-5``, instead of what the grid says.
+        dataset: which data a grid for several is made on: ``synthetic`` unless given, ``dfew``, ``ferv39k``.
         out: where runs are kept (grids share them) and where the table is written.
         jobs: runs at the same time; the output of each goes to a log file then.
         dry_run: list what would be run, and how long it would take.
@@ -54,7 +57,7 @@ def table(
     """
     if jobs < 1 or (seeds is not None and seeds < 1):
         raise InputError(f"--jobs {jobs}, --seeds {seeds}: both must be 1 or more")
-    grid = load_grid(file)
+    grid = load_grid(file, dataset)
     wanted = folds or grid.folds
     planned = plan(
         grid,
@@ -68,7 +71,7 @@ def table(
     if dry_run:
         list_runs(planned, timed_steps, as_json=json)
         return 0
-    given = {"--seeds": seeds, "--folds": folds}
+    given = {"--seeds": seeds, "--folds": folds, "--dataset": dataset}
     flags = [part for flag, value in given.items() if value is not None for part in (flag, str(value))]
     command = shlex.join(["dfer", "table", file, "--budget", budget, *flags, *options])
     return make_table(grid, planned, out / f"{grid.name}.{budget}", command, run, jobs=jobs, format=format, json=json)
@@ -100,6 +103,7 @@ def make_table(
         print(remark, file=sys.stderr)
     try:
         execute(planned.runs, runner, failures, jobs=jobs, started=say)
+        damage(planned.runs, corrupted)
     finally:
         _refuse_if_hopeless(planned, failures)
         results = collect(grid, planned, failures)

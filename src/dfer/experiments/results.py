@@ -61,8 +61,9 @@ def collect(grid: Grid, plan: Plan, failures: Mapping[Path, str]) -> Results:
                 problems[run.row].append(f"{run}: {run.folder.path} holds no predictions {run.predictions!r}")
     for row in grid.rows:
         runs = done.get(row.name, {})
-        against = done.get(grid.baseline, {}) if row.name != grid.baseline else {}
-        compared = [] if row.published_only or row.name == grid.baseline else grid.differences
+        baseline = grid.baseline_of(row)
+        against = done.get(baseline, {})
+        compared = [] if row.published_only or row.name == baseline else grid.differences
         differences = {m: paired_difference(_read(runs, m), _read(against, m), m) for m in compared}
         wanted = sum(run.row == row.name for run in plan.runs)
         failed = tuple(problems[row.name])

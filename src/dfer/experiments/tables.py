@@ -50,7 +50,9 @@ def footnotes(results: Results) -> list[str]:
         lines.append(
             f"{', '.join(results.data)}; {clips} test clips; protocol {protocol}; code {', '.join(results.commits)}."
         )
-    lines.append(f"Baseline: {results.grid.baseline}. {ABOUT}")
+    own = [f"{line.row.name} with {line.row.baseline}" for line in results.lines if line.row.baseline]
+    also = f" Compared otherwise: {'; '.join(own)}." if own else ""
+    lines.append(f"Baseline: {results.grid.baseline}.{also} {ABOUT}")
     if results.grid.note:
         lines.append(" ".join(results.grid.note.split()))
     short = [line for line in results.lines if line.n < line.wanted]
@@ -200,7 +202,7 @@ def _n(line: Line) -> str:
 def _delta(line: Line, results: Results, column: str) -> str:
     if line.row.published_only:
         return ""
-    if line.row.name == results.grid.baseline:
+    if line.row.name == results.grid.baseline_of(line.row):
         return "baseline"
     found = line.differences.get(column)
     if found is None:

@@ -37,4 +37,4 @@ def window_tokens(clip: Tensor, window: int, stride: int, features: Callable[[Te
     windows = clip.unfold(2, window, stride)  # (B, C, N, H, W, window); no copy, still uint8
     windows = windows.permute(0, 2, 1, 5, 3, 4)  # (B, N, C, window, H, W)
     maps = features(windows.flatten(0, 1))  # (B N, D, T', H', W')
-    return maps.mean(dim=(2, 3, 4)).view(*windows.shape[:2], -1)  # (B, N, D)
+    return maps.mean(dim=(2, 3, 4)).view(*windows.shape[:2], maps.shape[1])  # (B, N, D)
