@@ -113,3 +113,24 @@ def test_foreign_weights_are_listed() -> None:
     many = {f"layer{i}": torch.ones(1) for i in range(9)} | module.state_dict()
     with pytest.raises(InputError, match=r"9 unexpected: layer0, layer1, layer2, \.\.\.;"):
         load_weights(module, many, "x.pth")
+
+
+def test_a_run_of_ours_gives_its_backbone(tmp_path: Path) -> None:
+    from dfer.backbones import r3d_18
+    from dfer.models import Recognizer
+    from dfer.models.checkpoint import save
+    from dfer.runs import RunFolder
+
+    backbone = {"class_path": "dfer.backbones.r3d_18", "init_args": {"width": 0.125}}
+    config = {"class_path": "dfer.models.Recognizer", "init_args": {"backbone": backbone, "frames": 4, "size": 32}}
+    model = Recognizer(r3d_18(width=0.125), frames=4, size=32)
+    file = RunFolder(tmp_path).checkpoint()
+    file.parent.mkdir()
+    save(model, file, config=config, about={})
+    for source in (tmp_path, file):
+        loaded = r3d_18(weights=str(source), width=0.125).state_dict()
+        assert all(torch.equal(value, loaded[name]) for name, value in model.backbone.state_dict().items())
+    with pytest.raises(InputError, match="no such file or run"):
+        r3d_18(weights=str(tmp_path / "elsewhere"))
+    with pytest.raises(InputError, match="no such file or run"):
+        r3d_18(weights=str(tmp_path / "checkpoints"))

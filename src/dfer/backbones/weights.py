@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from dfer.errors import InputError
-from dfer.runs import write_atomically
+from dfer.runs import RunFolder, write_atomically
+
+BACKBONE = "backbone."  # what a whole model calls it
 
 log = logging.getLogger("dfer")
 
@@ -23,8 +25,8 @@ def read_weights(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor
     """Read a state dict by torchvision's name for it, from a URL, or from a file.
 
     Args:
-        weights: a member of ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), or the
-            path of a ``.safetensors`` or ``.pth`` file.
+        weights: a member of ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), the path
+            of a ``.safetensors`` or ``.pth`` file, or a run folder of ours. Of a whole model its backbone is taken.
 
     Raises:
         InputError: unknown name, no such file, no network, wrong digest, or no state dict in it.
@@ -34,13 +36,15 @@ def read_weights(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor
     if weights.startswith(("https://", "http://", "file://")):
         url, _, digest = weights.partition("#sha256=")
         return read_state_dict(download(url, digest or None))
-    path = Path(weights)
+    path = RunFolder(Path(weights)).checkpoint() if Path(weights).is_dir() else Path(weights)
     if not path.is_file():
         names = ", ".join(published.__members__)
         raise InputError(
-            f"weights {weights!r}: no such file, and no name of torchvision's ({names}); null starts fresh"
+            f"weights {weights!r}: no such file or run, and no name of torchvision's ({names}); null starts fresh"
         )
-    return read_state_dict(path)
+    state = read_state_dict(path)
+    of_backbone = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
+    return of_backbone or state
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
