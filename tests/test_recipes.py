@@ -31,6 +31,7 @@ def test_recipe_runs_one_step(recipe: str, trees: Path) -> None:
     options = ["--model.model.size", "32", "--data.batch_size", "2", "--data.workers", "0"]
     if layout == "synthetic":
         options += ["--data.dataset.clips", "28", "--data.dataset.cache", "false"]
+        options += ["--model.model.backbone.weights", "none"]
     else:
         source = trees / layout
         source = next(source.glob("*.csv")) if layout == "csv" else source

@@ -1,0 +1,80 @@
+"""The papers' tables as packaged grids: each row of each is built and makes one step, on drawn and on DFEW's layout."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfer.datasets.synthetic.layouts import synthesize
+from dfer.experiments.budget import BUDGETS
+from dfer.experiments.declaration import Row, grid_names, load_grid
+from dfer.experiments.plan import plan
+from dfer.training.fit import build
+
+PAPERS = [name for name in grid_names() if "/" not in name]
+DATASETS = ("synthetic", "dfew")
+ROWS = [
+    pytest.param(name, dataset, row, id=f"{name}-{dataset}-{row.name}")
+    for name in PAPERS
+    for dataset in DATASETS
+    for row in load_grid(name, dataset).rows
+    if not row.published_only and row.predictions == "test"
+]
+
+
+def test_there_are_papers_tables() -> None:
+    assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} <= set(PAPERS)
+    assert len(ROWS) > 40
+
+
+@pytest.fixture(scope="session")
+def dfew(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("dfew")
+    synthesize(root, layout="dfew", clips=70, size=32)
+    return root
+
+
+@pytest.mark.parametrize(("name", "dataset", "row"), ROWS)
+def test_a_row_makes_a_step(name: str, dataset: str, row: Row, dfew: Path) -> None:
+    extra = ["--model.model.backbone.weights=none", "--data.batch_size=4", "--data.workers=0"]
+    extra += ["--model.model.backbone.width=0.125", "--model.model.size=32"]
+    if dataset == "synthetic":
+        extra += ["--data.dataset.clips=28", "--data.dataset.cache=false"]
+    else:
+        extra += [f"--data.root={dfew}"]
+    module, data = build([row.recipe, *row.arguments, *extra])
+    data.open(module.input_spec, 0, module.mix)
+    module.bind(data.train_set)
+    batch = next(iter(data.train_dataloader()))
+    if module.mix is not None:
+        batch = batch._replace(clip=module.mix(batch.clip, batch.label))
+    before = [value.detach().clone() for value in module.parameters()]
+    optimizer = module.optimizer(module.parameters())
+    loss = module.loss(module(batch.clip), batch)
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    assert sum(not torch.equal(a, b) for a, b in zip(before, module.parameters())) > 0.9 * len(before)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("budget", ["smoke", "small"])
+def test_every_budget_fits_every_row(name: str, budget: str, tmp_path: Path) -> None:
+    grid = load_grid(name)
+    planned = plan(grid, BUDGETS[budget], tmp_path, extra=["--model.model.backbone.weights=none"])
+    assert {run.row for run in planned.runs} == {row.name for row in grid.rows if not row.published_only}
+
+
+def test_rows_that_the_paper_has_twice_share_their_run(tmp_path: Path) -> None:
+    keys: dict[str, dict[str, str]] = {}
+    for name in ("safe-3", "safe-4", "safe-5", "safe-6", "safe-7"):
+        runs = plan(
+            load_grid(name), BUDGETS["small"], tmp_path, seeds=1, extra=["--model.model.backbone.weights=none"]
+        ).runs
+        keys[name] = {run.row: run.key for run in runs}
+    whole = keys["safe-3"]["e TAM"]
+    assert keys["safe-4"]["h TAM, S2AM2, ACL"] == keys["safe-5"]["top-1"] == keys["safe-6"]["d CAL and FCL"] == whole
+    assert keys["safe-7"]["SAFE"] == keys["safe-7"]["SAFE, noise"] == whole
+    assert keys["safe-3"]["a none"] == keys["safe-4"]["g S2AM2, ACL"] == keys["safe-7"]["without TAM"]
+    assert keys["safe-4"]["e TAM, S2AM2"] == keys["safe-6"]["a neither"]
+    assert len({key for of_table in keys.values() for key in of_table.values()}) == 15
