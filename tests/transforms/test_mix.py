@@ -32,7 +32,7 @@ def slow_tam(clip: Tensor, label: Tensor, mask: Tensor, chosen: list[int], partn
         for t in range(T):
             for y in range(H):
                 for x in range(W):
-                    if mask[m, y // block, x // block]:
+                    if mask[i, y // block, x // block]:
                         for c in range(C):
                             mixed[i, c, t, y, x] = clip[partner[m], c, t, y, x]
     return mixed
@@ -45,7 +45,7 @@ def test_tam_is_the_papers_algorithm() -> None:
     mixed = mix(clip, label, seeded(1))
     generator = seeded(1)
     chosen, partner = mix._pairs(label, generator)
-    mask = mix.mask(len(chosen), 2, 8, 8, generator)
+    mask = mix.mask(6, 2, 8, 8, generator)
     blocks = mask[:, 0, 0, ::4, ::4]
     assert torch.equal(mixed, slow_tam(clip, label, blocks, chosen.tolist(), partner.tolist(), 4))
     assert not torch.equal(mixed, clip)

