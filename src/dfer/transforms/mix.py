@@ -133,10 +133,8 @@ class ClipMix:
 
     def _check_partner(self, partner: Tensor, clip: Tensor, wanted: int) -> None:
         if partner.shape != (wanted, *clip.shape[1:]) or partner.dtype != clip.dtype:
-            raise ValueError(
-                f"partner {tuple(partner.shape)} {partner.dtype} does not fit clips {tuple(clip.shape)} {clip.dtype}; give "
-                f"{wanted} of that kind"
-            )
+            found, wants = f"{tuple(partner.shape)} {partner.dtype}", f"{tuple(clip.shape[1:])} {clip.dtype}"
+            raise ValueError(f"partner {found} does not fit; give {wanted} clips of {wants}")
 
     def _some_of(self, rows: int, count: int, generator: torch.Generator | None) -> Tensor:
         """Mark exactly ``int(mask_ratio * count)`` of ``count`` in each row, all subsets alike."""
