@@ -1,0 +1,232 @@
+"""Ambiguity-aware calibration loss, against Eq. 6-10 in plain loops, and every corner."""
+
+import logging
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dfer.losses import AmbiguityCalibrationLoss, CrossEntropy, WeightedSum, ambiguity_aware, class_factor, supcon
+from dfer.types import Batch, Output
+
+COUNTS = [60, 30, 10, 0]
+
+
+def slow_logit_term(logits: Tensor, label: list[int], counts: list[int], alpha: Tensor, weight: list[float]) -> Tensor:
+    """Eq. 6-8 as they are printed; f_MA is a plain number."""
+    total = logits.sum() * 0
+    for row, y, w in zip(logits, label, weight):
+        rival = max(float(value) for m, value in enumerate(row.detach()) if m != y)
+        m = next(m for m, value in enumerate(row.detach()) if m != y and float(value) == rival)
+        confusion = -(row[y].exp() / (row[y].exp() + row[m].exp())).log()
+        doubt = 1 - float(row[y].detach().exp() / row.detach().exp().sum())
+        rarity = sum(counts) / (len(counts) * counts[y]) if counts[y] else 0.0
+        fused = (alpha[0] * (doubt * confusion) ** 2 + alpha[1] * (rarity * confusion) ** 2) / 2
+        total = total + w * fused.sqrt()
+    return total / len(label)
+
+
+def slow_cross_entropy(logits: Tensor, label: list[int], smoothing: float, weight: list[float]) -> Tensor:
+    total = logits.sum() * 0
+    for row, y, w in zip(logits, label, weight):
+        log_p = (row.exp() / row.exp().sum()).log()
+        total = total - w * ((1 - smoothing) * log_p[y] + smoothing * log_p.mean())
+    return total / len(label)
+
+
+def batch_of(label: list[int], weight: list[float] | None = None) -> Batch:
+    count = len(label)
+    weights = torch.ones(count) if weight is None else torch.tensor(weight)
+    return Batch(torch.zeros(count, 3, 1, 1, 1), torch.tensor(label), torch.arange(count), weights)
+
+
+def output_of(count: int, classes: int = 4, dtype: torch.dtype = torch.float64) -> Output:
+    generator = torch.Generator().manual_seed(count)
+    logits = torch.randn(count, classes, dtype=dtype, generator=generator).requires_grad_()
+    return Output(logits, torch.randn(count, 6, dtype=dtype, generator=generator).requires_grad_())
+
+
+@pytest.mark.parametrize("weight", [[1.0] * 5, [1.5, 0.0, 1.0, 1.0, 0.5]])
+def test_the_logit_term_equals_the_equations(weight: list[float]) -> None:
+    label, alpha = [0, 1, 2, 1, 3], torch.tensor([0.7, 1.3], dtype=torch.float64, requires_grad=True)
+    one, other = output_of(5).logits, output_of(5).logits
+    factor = torch.from_numpy(class_factor(COUNTS))
+    loss = ambiguity_aware(one, torch.tensor(label), factor, alpha, weight=torch.tensor(weight))
+    (of_alpha,) = torch.autograd.grad(loss, alpha, retain_graph=True)
+    expected = slow_logit_term(other, label, COUNTS, alpha, weight)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    alpha.grad = None
+    expected.backward()
+    torch.testing.assert_close(one.grad, other.grad)
+    torch.testing.assert_close(of_alpha, alpha.grad)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weight", [[1.0] * 5, [1.5, 0.0, 1.0, 1.0, 0.5]])
+def test_the_whole_equals_the_equations(smoothing: float, weight: list[float]) -> None:
+    label, output = [0, 1, 2, 1, 2], output_of(5)
+    loss = AmbiguityCalibrationLoss(COUNTS, 0.3, 0.2, temperature=0.5, label_smoothing=smoothing).double()
+    with torch.no_grad():
+        loss.theta.copy_(torch.tensor([0.4, -0.9]))
+    share = 1 / (1 + math.exp(-1.3))
+    alpha = torch.tensor([0.5 + share, 1.5 - share], dtype=torch.float64)
+    expected = (
+        slow_cross_entropy(output.logits, label, smoothing, weight)
+        + 0.3 * slow_logit_term(output.logits, label, COUNTS, alpha, weight)
+        + 0.2 * supcon(output.embedding, torch.tensor(label), 0.5, torch.tensor(weight))
+    )
+    found = loss(output, batch_of(label, weight))
+    torch.testing.assert_close(found, expected, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+def test_the_factor_by_hand() -> None:
+    np.testing.assert_allclose(class_factor(COUNTS), [100 / 240, 100 / 120, 100 / 40, 0])
+    np.testing.assert_allclose(class_factor([5, 5]), [1, 1])
+
+
+def test_no_gradient_through_doubt() -> None:
+    logits = torch.tensor([[0.3, 0.1, -2.0]], dtype=torch.float64, requires_grad=True)
+    ambiguity_aware(logits, torch.tensor([0]), torch.zeros(3), torch.ones(2)).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 2] == 0  # the third class is in p_y alone
+
+
+def test_gradcheck_of_alpha() -> None:
+    logits, factor = output_of(5).logits.detach(), torch.ones(4, dtype=torch.float64)
+    alpha = torch.tensor([0.9, 1.1], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: ambiguity_aware(logits, torch.arange(5) % 4, factor, a), alpha)
+
+
+@pytest.mark.parametrize("label", [[0], [0, 0, 0], [0, 1, 1], [3, 3, 0]])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_corners_are_finite_with_finite_gradients(
+    label: list[int], scale: float, weight: float, dtype: torch.dtype
+) -> None:
+    logits = (scale * output_of(len(label)).logits.detach()).to(dtype).requires_grad_()
+    embedding = (scale * output_of(len(label)).embedding.detach()).to(dtype).requires_grad_()
+    loss = AmbiguityCalibrationLoss(COUNTS)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        value = loss(Output(logits, embedding), batch_of(label, [weight] * len(label)))
+    value.backward()
+    assert value.dtype == torch.float32
+    assert value.isfinite()
+    for part in (logits, embedding, loss.theta):
+        assert part.grad is not None
+        assert part.grad.isfinite().all()
+
+
+def test_certain_and_right_is_finite() -> None:
+    logits = torch.tensor([[40.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    loss = AmbiguityCalibrationLoss(COUNTS[::-1])  # class 0 has no training clip: the radicand is 0
+    loss(Output(logits, torch.zeros(1, 2)), batch_of([0])).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert loss.theta.grad is not None
+    assert loss.theta.grad.isfinite().all()
+
+
+def test_alpha_learns_within_its_bounds() -> None:
+    loss, output = AmbiguityCalibrationLoss(COUNTS, logit_weight=1.0), output_of(8, dtype=torch.float32)
+    assert loss.alpha.tolist() == [1.0, 1.0]
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(output, batch_of([0, 1, 2, 0, 1, 2, 0, 1])).backward()
+        optimizer.step()
+    first, second = loss.alpha.tolist()
+    assert abs(first - second) > 0.3
+    assert 0.5 <= min(first, second) < max(first, second) <= 1.5
+    assert first + second == pytest.approx(2)
+
+
+def test_theta_is_in_the_state_and_counts_are_not() -> None:
+    one, other = AmbiguityCalibrationLoss(COUNTS), AmbiguityCalibrationLoss([1, 1, 1, 1])
+    with torch.no_grad():
+        one.theta.add_(torch.tensor([1.0, 2.0]))
+    assert set(one.state_dict()) == {"theta"}
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other.alpha, one.alpha)
+
+
+def dataset(counts: list[int]) -> Any:
+    return SimpleNamespace(class_counts=np.array(counts), labels=("happy", "sad", "neutral", "angry"))
+
+
+def test_bind_takes_the_counts_and_names_absent_classes(caplog: pytest.LogCaptureFixture) -> None:
+    loss, output = AmbiguityCalibrationLoss(), output_of(3, dtype=torch.float32)
+    with caplog.at_level(logging.WARNING, "dfer"):
+        loss.bind(dataset(COUNTS))
+        value = loss(output, batch_of([0, 1, 3]))
+    assert [record.getMessage() for record in caplog.records] == [
+        "no training clip shows angry; its factor of rarity is 0"
+    ]
+    assert torch.equal(value, AmbiguityCalibrationLoss(COUNTS)(output, batch_of([0, 1, 3])))
+
+
+def test_bind_leaves_given_counts_alone() -> None:
+    loss = AmbiguityCalibrationLoss([1, 1, 1, 1])
+    loss.bind(dataset(COUNTS))
+    assert loss.factor is not None
+    assert loss.factor.tolist() == [1, 1, 1, 1]
+
+
+def test_without_counts_classes_are_balanced_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    loss, output = AmbiguityCalibrationLoss(), output_of(3, dtype=torch.float32)
+    with caplog.at_level(logging.WARNING, "dfer"):
+        values = [loss(output, batch_of([0, 1, 2])) for _ in range(2)]
+    assert len(caplog.records) == 1
+    assert "class counts unknown" in caplog.records[0].getMessage()
+    assert torch.equal(values[0], AmbiguityCalibrationLoss([5, 5, 5, 5])(output, batch_of([0, 1, 2])))
+
+
+def test_a_weight_of_zero_leaves_a_term_out() -> None:
+    output, batch = output_of(5, dtype=torch.float32), batch_of([0, 1, 2, 1, 0])
+    plain = CrossEntropy(0.1)(output, batch)
+    found = AmbiguityCalibrationLoss(COUNTS, 0.0, 0.0, label_smoothing=0.1)(output, batch)
+    torch.testing.assert_close(found, plain)
+    contrast = AmbiguityCalibrationLoss(COUNTS, 0.0, 0.5, include_ce=False)(output, batch)
+    torch.testing.assert_close(contrast, 0.5 * supcon(output.embedding, batch.label))
+
+
+def test_cross_entropy_is_counted_once_in_a_sum() -> None:
+    parts: list[nn.Module] = [CrossEntropy(), AmbiguityCalibrationLoss(COUNTS)]
+    with pytest.raises(ValueError, match="counted by CrossEntropy and AmbiguityCalibrationLoss"):
+        WeightedSum(parts, [1.0, 1.0])
+    loss = WeightedSum([CrossEntropy(), AmbiguityCalibrationLoss(include_ce=False)], [1.0, 1.0])
+    loss.bind(dataset(COUNTS))
+    output, batch = output_of(4, dtype=torch.float32), batch_of([0, 1, 2, 0])
+    torch.testing.assert_close(loss(output, batch), AmbiguityCalibrationLoss(COUNTS)(output, batch))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"class_counts": [0, 0, 0]}, r"\[0.0, 0.0, 0.0\]"),
+        ({"class_counts": [1, -2]}, "-2"),
+        ({"class_counts": [1, float("nan")]}, "nan"),
+        ({"class_counts": []}, r"\[\]"),
+        ({"temperature": 0.0}, "temperature 0.0"),
+        ({"top_k": 0}, "top_k 0"),
+        ({"logit_weight": -0.1}, "logit_weight -0.1"),
+        ({"feature_weight": float("inf")}, "feature_weight inf"),
+        ({"label_smoothing": 1.0}, "label_smoothing 1.0"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_value(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        AmbiguityCalibrationLoss(**arguments)
+
+
+def test_counts_and_rivals_that_do_not_fit_the_logits_are_refused() -> None:
+    output, batch = output_of(3, dtype=torch.float32), batch_of([0, 1, 2])
+    with pytest.raises(ValueError, match="class_counts of 7 classes, logits of 4"):
+        AmbiguityCalibrationLoss([1] * 7)(output, batch)
+    with pytest.raises(ValueError, match="top_k 4 of 4"):
+        AmbiguityCalibrationLoss(COUNTS, top_k=4)(output, batch)
