@@ -31,9 +31,28 @@ def recognizer(backbone: str, **arguments: Any) -> dict[str, Any]:
 MODELS = {
     **{name: recognizer(name) for name in BACKBONES},
     "windows": recognizer("r3d_18", window=4, stride=2),
+    "safe": part(
+        "models.SAFE",
+        backbone=part("backbones.r3d_18", width=0.125),
+        temporal=part("modules.S2AM2", hidden_size=8),
+        frames=FRAMES,
+        size=SIZE,
+    ),
+    "safe baseline": part(
+        "models.SAFE",
+        backbone=part("backbones.r3d_18", width=0.125),
+        temporal=part("modules.BiLSTM", hidden_size=8),
+        attention=False,
+        frames=FRAMES,
+        size=SIZE,
+    ),
+    "s2am2": recognizer("r3d_18", window=4, temporal=part("modules.S2AM2", input_size=64, hidden_size=8)),
     "bilstm": recognizer("r3d_18", window=4, temporal=part("modules.BiLSTM", input_size=64, hidden_size=8)),
 }
 LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "AmbiguityCalibrationLoss": lambda: dfer.losses.AmbiguityCalibrationLoss([9, 8, 7, 6, 5, 4, 0]),
+    "ConfusionAware": lambda: dfer.losses.ConfusionAware(top_k=2),
+    "SupCon": lambda: dfer.losses.SupCon(),
     "CrossEntropy": lambda: dfer.losses.CrossEntropy(label_smoothing=0.1),
     "WeightedSum": lambda: dfer.losses.WeightedSum([dfer.losses.CrossEntropy()], [0.5]),
 }
@@ -114,11 +133,12 @@ def test_a_loss_is_finite_with_finite_gradients(name: str, count: int, weight: f
     batch = batch_of(count)._replace(weight=torch.full((count,), weight))
     logits, embedding = (scale * torch.randn(count, 7)).requires_grad_(), torch.randn(count, 16, requires_grad=True)
     for dtype in (torch.float32, torch.bfloat16):
-        logits.grad = None
+        logits.grad = embedding.grad = None
         loss = LOSSES[name]()(Output(logits.to(dtype), embedding.to(dtype), None), batch)
         loss.backward()
         assert loss.shape == ()
         assert loss.dtype == torch.float32
         assert loss.isfinite()
-        assert logits.grad is not None
-        assert logits.grad.isfinite().all()
+        gradients = [part.grad for part in (logits, embedding) if part.grad is not None]
+        assert gradients
+        assert all(gradient.isfinite().all() for gradient in gradients)

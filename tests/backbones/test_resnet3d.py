@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import video
 from torchvision.models.video import MC3_18_Weights, R2Plus1D_18_Weights, R3D_18_Weights
 
 from dfer.backbones import BACKBONES, mc3_18, r2plus1d_18, r3d_18
-from dfer.backbones.resnet3d import KINETICS_MEAN, KINETICS_STD
+from dfer.backbones.resnet3d import KINETICS_MEAN, KINETICS_STD, Conv3DTrimmed
 from dfer.errors import InputError
 
 PAIRS = [(r3d_18, video.r3d_18), (mc3_18, video.mc3_18), (r2plus1d_18, video.r2plus1d_18)]
@@ -89,3 +90,45 @@ def test_weights_go_beside_plugins(tmp_path: Path) -> None:
     plugged = r3d_18(weights=str(file), width=0.25, plugins={4: nn.BatchNorm3d(128)})
     assert torch.equal(plugged.stem[0].weight, backbone.stem[0].weight)
     assert "plugins.4.weight" in plugged.state_dict()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_trimmed_convolution_is_exact(frames: int, stride: int) -> None:
+    convolution = Conv3DTrimmed(3, 5, stride=stride).double()
+    one, other = (torch.randn(2, 3, frames, 7, 6, dtype=torch.float64) for _ in range(2))
+    other.copy_(one)
+    found, expected = convolution(one.requires_grad_()), nn.Conv3d.forward(convolution, other.requires_grad_())
+    assert_close(found, expected)
+    upstream = torch.randn_like(expected)
+    (weight,) = torch.autograd.grad(found, convolution.weight, upstream, retain_graph=True)
+    (reference,) = torch.autograd.grad(expected, convolution.weight, upstream, retain_graph=True)
+    assert_close(weight, reference)
+    found.backward(upstream)
+    expected.backward(upstream)
+    assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 8])
+def test_short_windows_equal_torchvision(frames: int) -> None:
+    reference = video.r3d_18().eval()
+    backbone = r3d_18().eval()
+    backbone.load_state_dict({k: v for k, v in reference.state_dict().items() if not k.startswith("fc.")})
+    clip = torch.randn(2, 3, frames, 32, 32)
+    found: list[Tensor] = []
+    reference.layer4.register_forward_hook(lambda module, inputs, output: found.append(output))
+    with torch.no_grad():
+        reference(clip)
+        assert_close(backbone(clip), found[0], rtol=0, atol=1e-4)
+
+
+def test_trimming_saves_a_seventh_of_a_window_of_four() -> None:
+    with torch.device("meta"):
+        ours, theirs = r3d_18(), video.r3d_18()
+        clip = torch.zeros(1, 3, 4, 112, 112)
+    counts = []
+    for model in (ours, theirs):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(clip)
+        counts.append(counter.get_total_flops())
+    assert 1 - counts[0] / counts[1] == pytest.approx(0.14, abs=0.005)

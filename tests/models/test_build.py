@@ -97,3 +97,19 @@ def test_weights_are_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_accepts_reads_the_signature() -> None:
     assert accepts(Recognizer, "labels")
     assert not accepts(Recognizer, "weights")
+
+
+def test_a_part_that_lacks_an_argument_is_handed_over_as_a_function() -> None:
+    temporal = {"class_path": "dfer.modules.S2AM2", "init_args": {"hidden_size": 8}}
+    backbone = {"class_path": "dfer.backbones.r3d_18", "init_args": {"width": 0.125}}
+    arguments = {"backbone": backbone, "temporal": temporal, "size": 32}
+    model = build({"class_path": "dfer.models.SAFE", "init_args": arguments})
+    assert model.temporal.input_size == 64  # the width that SAFE asked it for
+    assert model.temporal.hidden_size == 8
+
+
+@pytest.mark.parametrize("path", ["os.system", "torch.nn.LSTM", "dfer.modules.s2am2.draw_weights"])
+def test_no_function_of_anything_else(path: str) -> None:
+    arguments = {"temporal": {"class_path": path, "init_args": {}}, "size": 32}
+    with pytest.raises(InputError, match="nothing else is built"):
+        build({"class_path": "dfer.models.SAFE", "init_args": arguments})

@@ -20,3 +20,14 @@ def test_order_matters() -> None:
     head = BiLSTM(input_size=5, hidden_size=3, num_layers=2)
     tokens = torch.randn(1, 7, 5)
     assert not torch.allclose(head(tokens).mean(dim=1), head(tokens[:, torch.randperm(7).flip(0)]).mean(dim=1))
+
+
+def test_a_head_may_give_its_state_as_well() -> None:
+    from torch import nn
+
+    from dfer.modules.temporal import sequence
+
+    tokens = torch.randn(2, 5, 6)
+    lstm = nn.LSTM(6, 4, batch_first=True)
+    assert torch.equal(sequence(lstm, tokens), lstm(tokens)[0])
+    assert torch.equal(sequence(nn.Identity(), tokens), tokens)
