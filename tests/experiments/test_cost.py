@@ -23,6 +23,17 @@ def test_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "32x32" in capsys.readouterr().out
 
 
+def test_a_recipe_is_counted_without_its_weights_beside_the_published_figure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cost("dfew/safe", json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["gmac"] == pytest.approx(64.6, abs=0.05)
+    assert found["published_gmac"] == 2.94
+    assert cost("dfew/safe", "--model.model.size", "64", json=True) == 0
+    assert json.loads(capsys.readouterr().out)["published_gmac"] is None
+
+
 def test_unknown_name_lists_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", "dfew/basline"]) == 2
     assert "dfew/baseline" in capsys.readouterr().err
