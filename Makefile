@@ -51,9 +51,14 @@ layers: .venv/dev
 	fi
 	@touch $@
 
-results: .venv/dev  ## make docs/results again: about half an hour on two cores
+results: .venv/dev  ## make docs/results again: about two hours on two cores
 	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
-	for name in loader generator index; do \
+	$(BIN)/dfer train synthetic/pretrain --out runs/pretrain
+	for number in 3 4 5 6 7; do \
+		$(BIN)/dfer table safe-$$number --budget small --format markdown > docs/results/safe-$$number.md; \
+	done
+	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
+	for name in loader generator index s2am2 mix; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json

@@ -29,6 +29,7 @@ def test_an_unknown_figure_lists_the_known(finished: RunFolder, capsys: pytest.C
 def test_a_sheet_of_drawn_faces(tmp_path: Path) -> None:
     assert main(["figures", "synthetic/easy", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "mix.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize("source", ["synthetic/hard", "nowhere"])

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from dfer import figures as draw
+from dfer.datasets.collate import collate
 from dfer.errors import InputError
 from dfer.figures import Figure
 from dfer.metrics import reliability
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder, write_atomically
+from dfer.transforms import ClipMix, EvalTransform
+from dfer.transforms.mix import mix_generator
 
 
 def figures(source: str, *, name: list[str] | None = None, out: Path | None = None) -> int:
-    """Draw the figures of a run, or a contact sheet of drawn faces.
+    """Draw the figures of a run; or, of drawn faces, a sheet of samples and one of mixed clips.
 
     Args:
         source: a run folder, ``synthetic/easy`` or ``synthetic/wild``.
@@ -29,7 +32,7 @@ def figures(source: str, *, name: list[str] | None = None, out: Path | None = No
     folder = out or (Path("figures") if source.startswith("synthetic/") else RunFolder(Path(source)).figures)
     for one in name or made:
         figure = made[one]()
-        suffixes = ("png",) if one == "samples" else ("svg", "pdf")
+        suffixes = {"samples": ("png",), "mix": ("jpg",)}.get(one, ("svg", "pdf"))
         for suffix in suffixes:
             path = folder / f"{one}.{suffix}"
             write_atomically(path, draw.render(figure, suffix))
@@ -76,13 +79,25 @@ def _sheet(source: str) -> dict[str, Callable[[], Figure]]:
 
     preset = source.removeprefix("synthetic/")
 
+    def faces() -> SyntheticFaces:
+        return SyntheticFaces("test", 112, 0, preset=preset, clips=70)  # type: ignore[arg-type]
+
     def samples() -> Figure:
-        faces = SyntheticFaces("test", 112, 0, preset=preset, clips=70)  # type: ignore[arg-type]
-        rows = [int(np.flatnonzero(faces.truth["true_label"] == k)[0]) for k in range(len(faces.labels))]
+        drawn = faces()
+        rows = [int(np.flatnonzero(drawn.truth["true_label"] == k)[0]) for k in range(len(drawn.labels))]
         clips = [
-            np.stack(faces.read(row, np.linspace(0, faces.frame_count(row) - 1, 10).round().astype(np.int64)))
+            np.stack(drawn.read(row, np.linspace(0, drawn.frame_count(row) - 1, 10).round().astype(np.int64)))
             for row in rows
         ]
-        return contact_sheet(clips, list(faces.labels))
+        return contact_sheet(clips, list(drawn.labels))
 
-    return {"samples": samples}
+    def mixes() -> Figure:
+        drawn = faces().with_transform(EvalTransform(6, 112))
+        pair = [drawn[int(row)] for row in np.flatnonzero(drawn.targets == 0)[:2]]
+        batch = collate(pair)
+        shown = {"clip": batch.clip[0], "partner": batch.clip[1]}
+        for strategy in ("random", "frame", "videomix", "tam"):
+            shown[strategy] = ClipMix(strategy, ratio=1.0)(batch.clip, batch.label, mix_generator(0, 0, 0))[0]
+        return contact_sheet([clip.permute(1, 2, 3, 0).numpy() for clip in shown.values()], list(shown), columns=6)
+
+    return {"samples": samples, "mix": mixes}

@@ -47,7 +47,7 @@ def class_colour(name: str) -> str:
 
 
 def render(figure: Figure, suffix: str = "svg") -> bytes:
-    """Draw a figure as ``svg``, ``pdf`` or ``png``."""
+    """Draw a figure as ``svg``, ``pdf`` or ``png``, or as ``jpg`` where it is made of photographs."""
     buffer = io.BytesIO()
     with mpl.rc_context(_STYLE):
         metadata = {"Date": None} if suffix == "svg" else {"CreationDate": None} if suffix == "pdf" else None
