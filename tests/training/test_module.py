@@ -8,9 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dfer.datasets.partners import Partnered
+from dfer.labels import BASIC
 from dfer.runs import RunFolder
 from dfer.training.module import Recognition
-from dfer.types import Batch, Output
+from dfer.transforms import ClipMix
+from dfer.transforms.mix import mix_generator
+from dfer.types import Batch, InputSpec, Output
 
 
 class Tiny(nn.Module):
@@ -105,3 +109,50 @@ def test_training_figures_are_means_over_clips(fit: Callable[..., RunFolder]) ->
     wanted = sum(loss * count for loss, count in seen) / sum(count for _, count in seen)
     header, row = (line.split(",") for line in run.metrics.read_text().splitlines())
     assert float(row[header.index("train_loss")]) == pytest.approx(wanted, rel=1e-5)
+
+
+def mixing(training: bool, mix: ClipMix | None) -> Recognition:
+    model = Tiny()
+    model.input_spec = InputSpec(2, 8, BASIC)  # type: ignore[assignment]
+    module = Recognition(model, mix=mix)
+    module.bind(SimpleNamespace(clip_id=str, seed=3))  # type: ignore[arg-type]
+    module.trainer = SimpleNamespace(training=training, current_epoch=5)  # type: ignore[assignment]
+    module.on_train_epoch_start()
+    return module
+
+
+def four() -> Batch:
+    clip = torch.randint(0, 256, (4, 3, 2, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Batch(clip, torch.zeros(4, dtype=torch.long), torch.arange(4), torch.ones(4))
+
+
+def test_a_training_batch_is_mixed_by_seed_epoch_and_step() -> None:
+    mix = ClipMix(ratio=1.0, block_size=4)
+    module = mixing(True, mix)
+    for step in range(3):
+        mixed = module.on_after_batch_transfer(four(), 0)
+        assert torch.equal(mixed.clip, mix(four().clip, four().label, mix_generator(3, 5, step)))
+        assert not torch.equal(mixed.clip, four().clip)
+        assert torch.equal(mixed.label, four().label)
+    module.on_train_epoch_start()
+    assert torch.equal(
+        module.on_after_batch_transfer(four(), 0).clip, mix(four().clip, four().label, mix_generator(3, 5, 0))
+    )
+
+
+def test_other_batches_are_left_alone() -> None:
+    for module in (mixing(False, ClipMix(ratio=1.0, block_size=4)), mixing(True, None)):
+        assert torch.equal(module.on_after_batch_transfer(four(), 0).clip, four().clip)
+
+
+def test_partners_of_the_loader_are_mixed_in() -> None:
+    mix = ClipMix(ratio=1.0, mask_ratio=1.0, block_size=4, partners="dataset")
+    partner = 255 - four().clip[:1]
+    mixed = mixing(True, mix).on_after_batch_transfer(Partnered(four(), partner, torch.tensor([2])), 0)
+    assert torch.equal(mixed.clip[2], partner[0])
+    assert torch.equal(mixed.clip[:2], four().clip[:2])
+
+
+def test_blocks_that_do_not_tile_the_models_frames_are_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"8 x 8 .* 16"):
+        mixing(True, ClipMix(block_size=16))
