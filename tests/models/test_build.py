@@ -27,6 +27,16 @@ model:
 """
 
 
+SAFE_YAML = """
+model:
+  class_path: dfer.models.SAFE
+  init_args:
+    size: 32
+    backbone: {class_path: dfer.backbones.r3d_18, init_args: {width: 0.125}}
+    temporal: {class_path: dfer.modules.S2AM2, init_args: {hidden_size: 8}}
+"""
+
+
 def test_jsonargparse_and_we_build_the_same_from_yaml() -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=nn.Module)
@@ -110,6 +120,25 @@ def test_a_part_that_lacks_an_argument_is_handed_over_as_a_function() -> None:
 
 @pytest.mark.parametrize("path", ["os.system", "torch.nn.LSTM", "dfer.modules.s2am2.draw_weights"])
 def test_no_function_of_anything_else(path: str) -> None:
-    arguments = {"temporal": {"class_path": path, "init_args": {}}, "size": 32}
-    with pytest.raises(InputError, match="nothing else is built"):
-        build({"class_path": "dfer.models.SAFE", "init_args": arguments})
+    foreign = {"class_path": path, "init_args": {}}
+    within = {"class_path": "dfer.modules.S2AM2", "init_args": {"hidden_size": foreign}}
+    for temporal in (foreign, within):
+        with pytest.raises(InputError, match="nothing else is built"):
+            build({"class_path": "dfer.models.SAFE", "init_args": {"temporal": temporal, "size": 32}})
+
+
+@pytest.mark.parametrize(
+    ("init_args", "said"),
+    [({"hidden": 8}, "unexpected keyword argument 'hidden'"), ({"input_size": 64, "hidden_size": 8}, "S2AM2 already")],
+)
+def test_a_functions_wrong_arguments_are_named(init_args: dict[str, int], said: str) -> None:
+    temporal = {"class_path": "dfer.modules.S2AM2", "init_args": init_args}
+    with pytest.raises(InputError, match=f"dfer.models.SAFE cannot be built from its init_args: .*{said}"):
+        build({"class_path": "dfer.models.SAFE", "init_args": {"temporal": temporal, "size": 32}})
+
+
+def test_jsonargparse_and_we_build_the_same_safe() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=nn.Module)
+    config = parser.parse_string(SAFE_YAML)
+    assert str(build(config.model.as_dict())) == str(parser.instantiate(config).model)

@@ -1,5 +1,6 @@
 """SAFE against a slow forward written window by window, and what it refuses."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dfer.backbones import r3d_18
+from dfer.backbones.resnet3d import Conv3DTrimmed
+from dfer.errors import InputError
 from dfer.models import SAFE, cost
 from dfer.models.build import build
 from dfer.models.checkpoint import load, load_for_finetuning, save
@@ -38,9 +41,9 @@ def small(**arguments: Any) -> SAFE:
     return model
 
 
-def clips(count: int, frames: int = 16) -> Tensor:
+def clips(count: int) -> Tensor:
     generator = torch.Generator().manual_seed(count)
-    return torch.randint(0, 256, (count, 3, frames, 32, 32), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (count, 3, 16, 32, 32), dtype=torch.uint8, generator=generator)
 
 
 def slow(model: SAFE, clip: Tensor, window: int, stride: int) -> Output:
@@ -50,7 +53,7 @@ def slow(model: SAFE, clip: Tensor, window: int, stride: int) -> Output:
     ).view(1, 3, 1, 1, 1)
     starts = range(0, clip.shape[2] - window + 1, stride)
     tokens = torch.stack([model.backbone(pixels[:, :, s : s + window]).mean((2, 3, 4)) for s in starts], dim=1)
-    tokens = model.temporal(tokens)[0]
+    tokens = model.temporal(tokens)[0] if isinstance(model.temporal, S2AM2) else model.temporal(tokens)
     if isinstance(model.attention, nn.Identity):
         attended = tokens
     else:
@@ -82,8 +85,9 @@ def test_the_baseline_of_table_four_is_the_same_class() -> None:
     model = small(temporal=partial(BiLSTM, hidden_size=8), attention=False).eval()
     assert isinstance(model.attention, nn.Identity)
     with torch.no_grad():
-        tokens = torch.stack([model(clips(1)).embedding])
-    assert tokens.shape == (1, 1, 16)
+        found, expected = model(clips(2)), slow(model, clips(2), 4, 2)
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     assert not [name for name, _ in model.named_parameters() if "attention" in name or "mask" in name]
 
 
@@ -106,14 +110,40 @@ def test_a_batch_of_one_trains() -> None:
     assert all(value.grad is not None and value.grad.isfinite().all() for value in model.parameters())
 
 
-def test_by_default_it_is_the_papers() -> None:
+def test_dropout_is_the_classifiers_alone_and_in_training_alone() -> None:
+    model, plain = small(dropout=1.0), small()
+    for other in (model, plain):
+        for module in other.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eval()
+    with torch.no_grad():
+        dropped, whole = model(clips(2)), plain(clips(2))
+        assert torch.equal(dropped.logits, model.classifier.bias.expand(2, 7))
+        assert torch.equal(dropped.embedding, whole.embedding)
+        assert torch.equal(dropped.clip_logits, whole.clip_logits)
+        assert torch.equal(model.eval()(clips(2)).logits, plain.eval()(clips(2)).logits)
+
+
+def test_weights_are_the_default_backbones(tmp_path: Path) -> None:
+    with torch.device("meta"), pytest.raises(InputError, match=r"absent\.pth"):
+        SAFE(weights=str(tmp_path / "absent.pth"))
+
+
+def test_by_default_it_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("meta"):
         model = SAFE()
     assert (model.input_spec.frames, model.input_spec.size) == (16, 112)
     assert isinstance(model.temporal, S2AM2)
     assert (model.temporal.input_size, model.temporal.hidden_size) == (512, 256)
     assert model.fusion.weight.shape == (1, 7, 3)
-    assert cost(model).gmac == pytest.approx(64.6, abs=0.05)
+    found, H = cost(model), 256
+    of_backbone = 33_371_472 - (400 * 512 + 400)  # torchvision's, without the classifier
+    of_direction = 5 * H * 512 + 5 * H + (7 * H + H // 4) * H + H // 4 + H * (H // 4) + H
+    of_attention = (512 + 1) * 3 * 512 + (512 + 1) * 512
+    assert found.parameters == of_backbone + 2 * of_direction + of_attention + (7 * 3 + 1) + (512 * 7 + 7)
+    assert found.gmac == pytest.approx(64.6, abs=0.05)
+    monkeypatch.setattr(Conv3DTrimmed, "forward", nn.Conv3d.forward)
+    assert cost(model).gmac == pytest.approx(75.5, abs=0.05)
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
@@ -155,6 +185,10 @@ def test_exports_to_onnx_with_any_batch(tmp_path: Path) -> None:
         ({"window": 17}, "window 17 does not fit 16"),
         ({"window": 0}, "window 0"),
         ({"stride": 0}, "stride 0"),
+        ({"stride": -1}, "stride -1"),
+        ({"temporal": BiLSTM(64, 8)}, "temporal is a BiLSTM already"),
+        ({"temporal": partial(nn.LSTM, hidden_size=8)}, "temporal LSTM has no out_features"),
+        ({"dropout": 1.5}, "1.5"),
         ({"weights": "KINETICS400_V1"}, "'KINETICS400_V1' beside a backbone"),
         ({"num_classes": 3, "labels": ["a", "b"]}, "num_classes 3"),
     ],
@@ -164,6 +198,7 @@ def test_bad_arguments_are_refused_with_the_value(arguments: dict[str, Any], sai
         small(**arguments)
 
 
-def test_another_clip_is_refused_with_both_shapes() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 3, 12, 32, 32\).*\(B, 3, 16, 32, 32\)"):
-        small()(clips(1, frames=12))
+@pytest.mark.parametrize("shape", [(1, 3, 12, 32, 32), (1, 1, 16, 32, 32), (1, 3, 16, 32, 24), (3, 16, 32, 32)])
+def test_another_clip_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{shape}, the model takes (B, 3, 16, 32, 32)")):
+        small()(torch.zeros(shape))

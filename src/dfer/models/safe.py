@@ -27,8 +27,8 @@ class SAFE(nn.Module):
         weights: of the default backbone, R3D-18: ``KINETICS400_V1``, a URL or a file; None starts fresh.
         window, stride: frames per window and from one to the next: ``(T - window) // stride + 1`` windows.
         backbone: another than R3D-18: standardised ``(B, 3, T, H, W) -> (B, D, T', H', W')``.
-        temporal: builds, for tokens of so many features, ``(B, N, D) -> (B, N, out_features)``; a `torch.nn.LSTM`-like
-            module, which gives its last state as well, is fine. By default S2AM2.
+        temporal: builds, for tokens of so many features, ``(B, N, D) -> (B, N, out_features)``; a module that gives its
+            last state as well, as `torch.nn.LSTM` does, is fine if it has ``out_features``. By default S2AM2.
         attention: whether the self-attention layer follows.
         dropout: before the classifier.
 
@@ -64,6 +64,11 @@ class SAFE(nn.Module):
     ) -> None:
         super().__init__()
         check_windows(frames, window, stride)
+        if isinstance(temporal, nn.Module):
+            raise ValueError(
+                f"temporal is a {type(temporal).__name__} already; give what builds one for so many features, in a "
+                "configuration by leaving its input_size out"
+            )
         if backbone is not None and weights is not None:
             raise ValueError(f"weights {weights!r} beside a backbone; give the backbone its own weights")
         self.input_spec = InputSpec(frames, size, class_names(num_classes, labels))
@@ -73,6 +78,10 @@ class SAFE(nn.Module):
         self.pixels = Pixels(self.backbone.mean, self.backbone.std)  # type: ignore[arg-type]
         channels: int = self.backbone.channels  # type: ignore[assignment]
         self.temporal = S2AM2(channels, 256) if temporal is None else temporal(channels)
+        if not hasattr(self.temporal, "out_features"):
+            raise ValueError(
+                f"temporal {type(self.temporal).__name__} has no out_features, the width that it gives out"
+            )
         features: int = self.temporal.out_features  # type: ignore[assignment]
         self.attention = SelfAttention(features) if attention else nn.Identity()
         self.fusion = nn.Conv1d((frames - window) // stride + 1, 1, kernel_size=3, padding=1)
