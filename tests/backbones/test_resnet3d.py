@@ -109,6 +109,19 @@ def test_trimmed_convolution_is_exact(frames: int, stride: int) -> None:
     assert_close(one.grad, other.grad)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_gradients_of_short_windows_are_those_of_whole_kernels(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = r3d_18(width=0.125).double()
+    clip = torch.randn(2, 3, frames, 32, 32, dtype=torch.float64)
+
+    def gradients() -> list[Tensor]:
+        return list(torch.autograd.grad(backbone(clip).square().sum(), list(backbone.parameters())))
+
+    found = gradients()
+    monkeypatch.setattr(Conv3DTrimmed, "forward", nn.Conv3d.forward)
+    assert_close(found, gradients())
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 8])
 def test_short_windows_equal_torchvision(frames: int) -> None:
     reference = video.r3d_18().eval()

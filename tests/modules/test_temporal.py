@@ -3,6 +3,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from dfer.modules import BiLSTM
+from dfer.modules.temporal import sequence
 
 
 def test_equals_two_lstms() -> None:
@@ -16,6 +17,13 @@ def test_equals_two_lstms() -> None:
     assert head.out_features == 6
 
 
+def test_layers_follow_one_another() -> None:
+    names = [name for name, _ in BiLSTM(input_size=5, hidden_size=3, num_layers=2).named_parameters()]
+    assert [name for name in names if "weight_ih" in name] == [
+        f"lstm.weight_ih_l{layer}{direction}" for layer in (0, 1) for direction in ("", "_reverse")
+    ]
+
+
 def test_order_matters() -> None:
     head = BiLSTM(input_size=5, hidden_size=3, num_layers=2)
     tokens = torch.randn(1, 7, 5)
@@ -23,10 +31,6 @@ def test_order_matters() -> None:
 
 
 def test_a_head_may_give_its_state_as_well() -> None:
-    from torch import nn
-
-    from dfer.modules.temporal import sequence
-
     tokens = torch.randn(2, 5, 6)
     lstm = nn.LSTM(6, 4, batch_first=True)
     assert torch.equal(sequence(lstm, tokens), lstm(tokens)[0])
