@@ -33,7 +33,7 @@ def embeddings(count: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 @pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("temperature", [0.07, 0.5])
+@pytest.mark.parametrize("temperature", [0.005, 0.07, 0.5])
 @pytest.mark.parametrize("weights", ["none", "ones", "some"])
 def test_equals_the_equation(label: list[int], temperature: float, weights: str) -> None:
     z, reference = embeddings(len(label)), embeddings(len(label))
@@ -47,9 +47,10 @@ def test_equals_the_equation(label: list[int], temperature: float, weights: str)
     torch.testing.assert_close(z.grad, reference.grad)
 
 
-def test_gradcheck() -> None:
-    label = torch.tensor([0, 0, 1, 1, 2])
-    assert torch.autograd.gradcheck(lambda z: supcon(z, label, 0.3), embeddings(5))
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 1.5, 0.0, 1.0, 0.5])])
+def test_gradcheck(weight: Tensor | None) -> None:
+    label = torch.tensor([0, 0, 1, 1, 1])
+    assert torch.autograd.gradcheck(lambda z: supcon(z, label, 0.3, weight), embeddings(5))
 
 
 @pytest.mark.parametrize("label", [[0, 1, 2, 3], [0], [0, 0, 0]])
@@ -64,6 +65,28 @@ def test_corners_are_finite_with_finite_gradients(label: list[int], scale: float
     if len(set(label)) == len(label):
         assert loss == 0
         assert (z.grad == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_zero_embedding_among_others_is_finite(dtype: torch.dtype) -> None:
+    z = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=dtype, requires_grad=True)
+    loss = supcon(z, torch.tensor([0, 0, 1]))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2))  # it is as near to the one as to the other
+    assert z.grad is not None
+    assert z.grad.isfinite().all()
+
+
+def test_a_positive_of_weight_zero_leaves_an_anchor_alone() -> None:
+    z, label = embeddings(3), torch.tensor([0, 0, 1])
+    loss = supcon(z, label, weight=torch.tensor([1.0, 0.0, 1.0]))
+    assert loss == 0
+
+
+def test_only_the_direction_counts() -> None:
+    z, label = embeddings(6).detach(), torch.tensor(LABELS[0])
+    scale = torch.tensor([1e-4, 1.0, 3.0, 1e4, 0.5, 20.0], dtype=torch.float64)[:, None]
+    torch.testing.assert_close(supcon(scale * z, label), supcon(z, label))
 
 
 def test_all_weights_zero_is_zero() -> None:
