@@ -35,6 +35,23 @@ def test_equals_the_equation(top_k: int) -> None:
     torch.testing.assert_close(logits.grad, reference.grad)
 
 
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_gradcheck(top_k: int) -> None:
+    label = torch.tensor([0, 3, 6, 2, 2, 5])
+    assert torch.autograd.gradcheck(lambda logits: confusion_aware(logits, label, top_k), random_logits())
+
+
+@pytest.mark.parametrize("label", [[4], [2, 2, 2]])
+def test_one_clip_and_one_class(label: list[int]) -> None:
+    logits = random_logits(len(label))
+    torch.testing.assert_close(confusion_aware(logits, torch.tensor(label)), slow(logits, label, 1))
+
+
+def test_two_classes_are_cross_entropy() -> None:
+    logits, label = random_logits(4, classes=2), torch.tensor([0, 1, 1, 0])
+    torch.testing.assert_close(confusion_aware(logits, label), F.cross_entropy(logits, label, reduction="none"))
+
+
 def test_all_rivals_are_cross_entropy() -> None:
     logits, label = random_logits(), torch.arange(6)
     torch.testing.assert_close(confusion_aware(logits, label, 6), F.cross_entropy(logits, label, reduction="none"))
@@ -63,9 +80,11 @@ def test_large_logits_stay_finite(scale: float, top_k: int) -> None:
     assert loss[1].item() == pytest.approx(math.log(1 + top_k))
 
 
-def test_bfloat16_is_computed_in_float32() -> None:
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bfloat16_is_computed_in_float32(autocast: bool) -> None:
     logits = random_logits().detach().to(torch.bfloat16)
-    found = confusion_aware(logits, torch.arange(6))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = confusion_aware(logits, torch.arange(6))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, confusion_aware(logits.float(), torch.arange(6)))
 
