@@ -1,7 +1,6 @@
 """Ambiguity-aware calibration loss, against Eq. 6-10 in plain loops, and every corner."""
 
 import logging
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dfer.losses import AmbiguityCalibrationLoss, CrossEntropy, WeightedSum, ambiguity_aware, class_factor, supcon
+from dfer.losses import (
+    AmbiguityCalibrationLoss,
+    ConfusionAware,
+    CrossEntropy,
+    WeightedSum,
+    ambiguity_aware,
+    class_factor,
+    supcon,
+)
 from dfer.types import Batch, Output
 
 COUNTS = [60, 30, 10, 0]
@@ -38,6 +45,19 @@ def slow_cross_entropy(logits: Tensor, label: list[int], smoothing: float, weigh
     return total / len(label)
 
 
+def slow_contrast(z: Tensor, label: list[int], temperature: float, weight: list[float]) -> Tensor:
+    """Eq. 9 over the clips whose weight is not 0; anchors without a positive left out."""
+    unit, there = [row / row.norm() for row in z], [i for i in range(len(z)) if weight[i] != 0]
+    total, anchors = z.sum() * 0, 0
+    for i in there:
+        positives = [j for j in there if j != i and label[j] == label[i]]
+        others = sum((unit[i] @ unit[k] / temperature).exp() for k in there if k != i)
+        for j in positives:
+            total = total - weight[i] * ((unit[i] @ unit[j] / temperature).exp() / others).log() / len(positives)
+        anchors += bool(positives)
+    return total / max(anchors, 1)
+
+
 def batch_of(label: list[int], weight: list[float] | None = None) -> Batch:
     count = len(label)
     weights = torch.ones(count) if weight is None else torch.tensor(weight)
@@ -51,9 +71,10 @@ def output_of(count: int, classes: int = 4, dtype: torch.dtype = torch.float64) 
 
 
 @pytest.mark.parametrize("weight", [[1.0] * 5, [1.5, 0.0, 1.0, 1.0, 0.5]])
-def test_the_logit_term_equals_the_equations(weight: list[float]) -> None:
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_the_logit_term_equals_the_equations(weight: list[float], scale: float) -> None:
     label, alpha = [0, 1, 2, 1, 3], torch.tensor([0.7, 1.3], dtype=torch.float64, requires_grad=True)
-    one, other = output_of(5).logits, output_of(5).logits
+    one, other = ((scale * output_of(5).logits.detach()).requires_grad_() for _ in range(2))
     factor = torch.from_numpy(class_factor(COUNTS))
     loss = ambiguity_aware(one, torch.tensor(label), factor, alpha, weight=torch.tensor(weight))
     (of_alpha,) = torch.autograd.grad(loss, alpha, retain_graph=True)
@@ -69,19 +90,36 @@ def test_the_logit_term_equals_the_equations(weight: list[float]) -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weight", [[1.0] * 5, [1.5, 0.0, 1.0, 1.0, 0.5]])
 def test_the_whole_equals_the_equations(smoothing: float, weight: list[float]) -> None:
-    label, output = [0, 1, 2, 1, 2], output_of(5)
+    label, one, other = [0, 1, 2, 1, 2], output_of(5), output_of(5)
     loss = AmbiguityCalibrationLoss(COUNTS, 0.3, 0.2, temperature=0.5, label_smoothing=smoothing).double()
+    theta = torch.tensor([0.4, -0.9], dtype=torch.float64, requires_grad=True)
     with torch.no_grad():
-        loss.theta.copy_(torch.tensor([0.4, -0.9]))
-    share = 1 / (1 + math.exp(-1.3))
-    alpha = torch.tensor([0.5 + share, 1.5 - share], dtype=torch.float64)
+        loss.theta.copy_(theta)
+    alpha = 0.5 + theta.exp() / theta.exp().sum()
     expected = (
-        slow_cross_entropy(output.logits, label, smoothing, weight)
-        + 0.3 * slow_logit_term(output.logits, label, COUNTS, alpha, weight)
-        + 0.2 * supcon(output.embedding, torch.tensor(label), 0.5, torch.tensor(weight))
+        slow_cross_entropy(other.logits, label, smoothing, weight)
+        + 0.3 * slow_logit_term(other.logits, label, COUNTS, alpha, weight)
+        + 0.2 * slow_contrast(other.embedding, label, 0.5, weight)
     )
-    found = loss(output, batch_of(label, weight))
-    torch.testing.assert_close(found, expected, check_dtype=False, rtol=1e-5, atol=1e-6)
+    found = loss(one, batch_of(label, weight))
+    found.backward()
+    expected.backward()
+    near = {"check_dtype": False, "rtol": 1e-5, "atol": 1e-6}  # cross-entropy and the factors are float32
+    torch.testing.assert_close(found, expected, **near)
+    torch.testing.assert_close(one.logits.grad, other.logits.grad, **near)
+    torch.testing.assert_close(one.embedding.grad, other.embedding.grad, **near)
+    torch.testing.assert_close(loss.theta.grad, theta.grad, **near)
+
+
+def test_the_default_weights_are_the_papers() -> None:
+    label, output, ones = [0, 1, 2, 1, 2], output_of(5), [1.0] * 5
+    expected = (
+        slow_cross_entropy(output.logits, label, 0.0, ones)
+        + 0.05 * slow_logit_term(output.logits, label, COUNTS, torch.ones(2), ones)
+        + 0.001 * slow_contrast(output.embedding, label, 0.07, ones)
+    )
+    found = AmbiguityCalibrationLoss(COUNTS)(output, batch_of(label))
+    torch.testing.assert_close(found, expected, check_dtype=False, rtol=1e-6, atol=1e-6)
 
 
 def test_the_factor_by_hand() -> None:
@@ -103,7 +141,7 @@ def test_gradcheck_of_alpha() -> None:
 
 
 @pytest.mark.parametrize("label", [[0], [0, 0, 0], [0, 1, 1], [3, 3, 0]])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4, -1e4])
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_corners_are_finite_with_finite_gradients(
@@ -120,6 +158,14 @@ def test_corners_are_finite_with_finite_gradients(
     for part in (logits, embedding, loss.theta):
         assert part.grad is not None
         assert part.grad.isfinite().all()
+
+
+def test_bfloat16_is_computed_in_float32() -> None:
+    output, batch = output_of(5, dtype=torch.bfloat16), batch_of([0, 1, 2, 1, 0])
+    loss = AmbiguityCalibrationLoss(COUNTS, 1.0, 1.0)
+    exact = loss(Output(output.logits.float(), output.embedding.float()), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(loss(output, batch), exact)
 
 
 def test_certain_and_right_is_finite() -> None:
@@ -153,6 +199,26 @@ def test_theta_is_in_the_state_and_counts_are_not() -> None:
     assert set(one.state_dict()) == {"theta"}
     other.load_state_dict(one.state_dict())
     assert torch.equal(other.alpha, one.alpha)
+
+
+def test_the_state_of_a_bound_loss_is_theta_too() -> None:
+    loss = AmbiguityCalibrationLoss()
+    loss.bind(dataset(COUNTS))
+    assert set(loss.state_dict()) == {"theta"}
+
+
+def test_counts_are_bound_where_the_loss_is() -> None:
+    loss = AmbiguityCalibrationLoss().to("meta")
+    loss.bind(dataset(COUNTS))
+    assert loss.factor is not None
+    assert loss.factor.device.type == "meta"
+
+
+def test_theta_is_trained_only_where_its_term_is() -> None:
+    assert AmbiguityCalibrationLoss(COUNTS).theta.requires_grad
+    loss = AmbiguityCalibrationLoss(COUNTS, logit_weight=0.0)
+    loss(output_of(3, dtype=torch.float32), batch_of([0, 1, 1])).backward()
+    assert all(value.grad is not None for value in loss.parameters() if value.requires_grad)
 
 
 def dataset(counts: list[int]) -> Any:
@@ -211,10 +277,18 @@ def test_cross_entropy_is_counted_once_in_a_sum() -> None:
         ({"class_counts": [0, 0, 0]}, r"\[0.0, 0.0, 0.0\]"),
         ({"class_counts": [1, -2]}, "-2"),
         ({"class_counts": [1, float("nan")]}, "nan"),
+        ({"class_counts": [1, float("inf")]}, "inf"),
         ({"class_counts": []}, r"\[\]"),
+        ({"class_counts": [[1, 2], [3, 4]]}, r"\[\[1.0, 2.0\], \[3.0, 4.0\]\]"),
+        ({"class_counts": 5}, "class_counts 5.0"),
         ({"temperature": 0.0}, "temperature 0.0"),
+        ({"temperature": -0.07}, "temperature -0.07"),
+        ({"temperature": float("nan")}, "temperature nan"),
         ({"top_k": 0}, "top_k 0"),
         ({"logit_weight": -0.1}, "logit_weight -0.1"),
+        ({"logit_weight": float("inf")}, "logit_weight inf"),
+        ({"logit_weight": float("nan")}, "logit_weight nan"),
+        ({"feature_weight": -1.0}, "feature_weight -1.0"),
         ({"feature_weight": float("inf")}, "feature_weight inf"),
         ({"label_smoothing": 1.0}, "label_smoothing 1.0"),
     ],
@@ -224,9 +298,23 @@ def test_bad_arguments_are_refused_with_the_value(arguments: dict[str, Any], sai
         AmbiguityCalibrationLoss(**arguments)
 
 
+def test_a_training_set_without_clips_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[0.0, 0.0, 0.0, 0.0\]"):
+        AmbiguityCalibrationLoss().bind(dataset([0, 0, 0, 0]))
+
+
 def test_counts_and_rivals_that_do_not_fit_the_logits_are_refused() -> None:
     output, batch = output_of(3, dtype=torch.float32), batch_of([0, 1, 2])
-    with pytest.raises(ValueError, match="class_counts of 7 classes, logits of 4"):
+    with pytest.raises(ValueError, match="class_counts of 7 classes where there are 4"):
         AmbiguityCalibrationLoss([1] * 7)(output, batch)
     with pytest.raises(ValueError, match="top_k 4 of 4"):
         AmbiguityCalibrationLoss(COUNTS, top_k=4)(output, batch)
+
+
+def test_what_does_not_fit_the_training_set_is_refused_before_training() -> None:
+    with pytest.raises(ValueError, match="class_counts of 7 classes where there are 4"):
+        AmbiguityCalibrationLoss([1] * 7).bind(dataset(COUNTS))
+    with pytest.raises(ValueError, match="top_k 4 of 4"):
+        AmbiguityCalibrationLoss(top_k=4).bind(dataset(COUNTS))
+    with pytest.raises(ValueError, match="top_k 5 of 4"):
+        ConfusionAware(5).bind(dataset(COUNTS))

@@ -35,3 +35,24 @@ def test_any_head_can_be_put_in() -> None:
 def test_bad_words_are_refused(arguments: list[str]) -> None:
     with pytest.raises(InputError, match=r"no recipe given|trainer.max_epochs"):
         configure(arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("--model.mix.ratio=1.5", "synthetic/safe: ratio 1.5 is a share; give 0 to 1"),
+        ("--model.mix.block_size=0", "synthetic/safe: block_size 0 holds no pixel; give 1 or more"),
+        ("--model.loss.temperature=0", "synthetic/safe: temperature 0.0 is not positive; the papers take 0.07"),
+        ("--model.model.window=17", "synthetic/safe: window 17 does not fit 16 frames; give 1 to 16"),
+        ("--model.model.stride=0", "synthetic/safe: stride 0 does not move the window; give at least 1"),
+    ],
+)
+def test_a_parts_own_refusal_is_the_whole_line(option: str, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        configure(["synthetic/safe", "--model.model.backbone.weights=none", option])
+    assert str(caught.value) == line
+
+
+def test_blocks_that_do_not_tile_are_refused_with_both_numbers() -> None:
+    with pytest.raises(InputError, match="frames of 48 x 48 pixels are no multiple of block_size 10"):
+        configure(["synthetic/safe", "--model.model.backbone.weights=none", "--model.mix.block_size=10"])

@@ -66,10 +66,7 @@ def ambiguity_aware(
         >>> ambiguity_aware(torch.zeros(1, 2), torch.tensor([0]), torch.ones(2), torch.ones(2))
         tensor(0.5480)
     """
-    if len(factor) != logits.shape[1]:
-        raise ValueError(
-            f"class_counts of {len(factor)} classes, logits of {logits.shape[1]}; give one count per class"
-        )
+    check_classes(len(factor), logits.shape[1])
     confusion = confusion_aware(logits, label, top_k)  # (B,)
     logits = logits.detach().to(confusion.dtype)
     doubt = 1 - logits.softmax(dim=1).gather(1, label[:, None]).squeeze(1)  # (B,)
@@ -132,7 +129,8 @@ class AmbiguityCalibrationLoss(nn.Module):
         self.top_k = top_k
         self.label_smoothing = label_smoothing
         self.include_ce = include_ce
-        self.theta = nn.Parameter(torch.zeros(2))
+        # without its term theta would get no gradient, which data-parallel training does not forgive
+        self.theta = nn.Parameter(torch.zeros(2), requires_grad=logit_weight > 0)
         self.given = class_counts is not None
         counts = None if class_counts is None else torch.from_numpy(class_factor(class_counts)).float()
         self.register_buffer("factor", counts, persistent=False)  # belongs to the data, not to what was learned
@@ -143,10 +141,16 @@ class AmbiguityCalibrationLoss(nn.Module):
         return 0.5 + self.theta.softmax(dim=0)
 
     def bind(self, train_dataset: Any) -> None:
-        """Take the class counts from the training set, unless they were given."""
-        if self.given:
-            return
+        """Take the class counts from the training set, unless they were given.
+
+        Raises:
+            ValueError: given counts, or a ``top_k``, that do not fit the training set's classes.
+        """
         counts = np.asarray(train_dataset.class_counts)
+        check_top_k(self.top_k, len(counts))
+        if self.given and self.factor is not None:
+            check_classes(len(self.factor), len(counts))
+            return
         self.factor = torch.from_numpy(class_factor(counts)).float().to(self.theta.device)
         if absent := [name for name, count in zip(train_dataset.labels, counts) if count == 0]:
             log.warning("no training clip shows %s; its factor of rarity is 0", ", ".join(absent))
@@ -169,3 +173,13 @@ class AmbiguityCalibrationLoss(nn.Module):
             log.warning("class counts unknown: classes count as balanced; give class_counts, or call bind(train_set)")
             self.factor = torch.ones(logits.shape[1], device=logits.device)
         return self.factor
+
+
+def check_classes(counted: int, classes: int) -> None:
+    """Refuse class counts that are not one for each class.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if counted != classes:
+        raise ValueError(f"class_counts of {counted} classes where there are {classes}; give one count per class")

@@ -1,6 +1,6 @@
 """Confusion-aware loss (CAL): the true class against those that come closest to it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class ConfusionAware(nn.Module):
         super().__init__()
         check_top_k(top_k)
         self.top_k = top_k
+
+    def bind(self, train_dataset: Any) -> None:
+        """Refuse a ``top_k`` that the training set has not the classes for."""
+        check_top_k(self.top_k, len(train_dataset.class_counts))
 
     def forward(self, output: Output, batch: Batch) -> Tensor:
         return (confusion_aware(output.logits, batch.label, self.top_k) * batch.weight).mean()

@@ -101,6 +101,10 @@ def _is_configuration_error(error: Exception) -> bool:
 
 def _explain(error: Exception, path: str) -> str:
     text = one_line(error)
+    while of_optional := re.search(
+        r"Does not validate against any of the Union.*?Errors: - (.+?) - Expected a <class 'None", text
+    ):
+        text = text[: of_optional.start()] + of_optional[1]  # of a part or None, what is wrong with the part
     wrong = re.search(r"Option '([\w.]+)' is not accepted|[Uu]nrecognized arguments: --([\w.]+)|Key '([\w.]+)'", text)
     if not wrong:
         return text

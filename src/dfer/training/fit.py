@@ -71,7 +71,10 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
         config = _start_from(module, init, labels)
     if module.input_spec.labels != labels:
         config = _take_labels(module.model, config, labels)
-    module.bind(data.train_set)
+    try:
+        module.bind(data.train_set)
+    except ValueError as error:
+        raise InputError(f"{configured.recipe}: {error}") from error
     about = _about(arguments, configured, data) | {"init": begun_from}
     keeper = RunKeeper(folder, config, about, data.validation_name)
     trainer = _trainer(configured.trainer, [keeper, TrainingProgress(data.validation_name), ResumeState(folder)])
