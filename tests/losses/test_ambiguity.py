@@ -168,6 +168,13 @@ def test_bfloat16_is_computed_in_float32() -> None:
         torch.testing.assert_close(loss(output, batch), exact)
 
 
+def test_a_small_doubt_is_not_rounded_up() -> None:
+    logits, counts = torch.tensor([[8.0, 0.0, 0.0, 0.0]], dtype=torch.float64), COUNTS[::-1]
+    factor, alpha = torch.from_numpy(class_factor(counts)), torch.ones(2, dtype=torch.float64)
+    expected = slow_logit_term(logits, [0], counts, alpha, [1.0])  # no rarity, a doubt of 0.001
+    torch.testing.assert_close(ambiguity_aware(logits, torch.tensor([0]), factor, alpha), expected, rtol=1e-7, atol=0)
+
+
 def test_certain_and_right_is_finite() -> None:
     logits = torch.tensor([[40.0, 0.0, 0.0, 0.0]], requires_grad=True)
     loss = AmbiguityCalibrationLoss(COUNTS[::-1])  # class 0 has no training clip: the radicand is 0
