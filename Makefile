@@ -57,6 +57,8 @@ results: .venv/dev  ## make docs/results again: about two hours on two cores
 	for number in 3 4 5 6 7; do \
 		$(BIN)/dfer table safe-$$number --budget small --format markdown > docs/results/safe-$$number.md; \
 	done
+	$(BIN)/dfer table synthetic/longer --budget small --format markdown > docs/results/longer.md
+	$(BIN)/dfer table synthetic/quickstart --budget paper --format markdown > docs/results/quickstart_models.md
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
 	for name in loader generator index s2am2 mix; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
