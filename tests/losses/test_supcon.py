@@ -113,7 +113,7 @@ def test_bfloat16_is_computed_in_float32() -> None:
     torch.testing.assert_close(found, exact)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match=f"temperature {temperature}"):
         supcon(torch.zeros(2, 2), torch.zeros(2), temperature)

@@ -142,3 +142,12 @@ def test_jsonargparse_and_we_build_the_same_safe() -> None:
     parser.add_argument("--model", type=nn.Module)
     config = parser.parse_string(SAFE_YAML)
     assert str(build(config.model.as_dict())) == str(parser.instantiate(config).model)
+
+
+@pytest.mark.parametrize("place", ["temporal", "backbone"])
+def test_a_part_that_lacks_an_argument_where_a_module_is_wanted_is_refused(place: str) -> None:
+    backbone = {"class_path": "dfer.backbones.r3d_18", "init_args": {"width": 0.125}}
+    unfinished = {"class_path": "dfer.modules.S2AM2", "init_args": {"hidden_size": 8}}
+    arguments = {"backbone": backbone, "size": 32, place: unfinished}
+    with pytest.raises(InputError, match="cannot be built"):
+        build({"class_path": "dfer.models.Recognizer", "init_args": arguments})

@@ -42,7 +42,10 @@ def test_bad_words_are_refused(arguments: list[str]) -> None:
     [
         ("--model.mix.ratio=1.5", "synthetic/safe: ratio 1.5 is a share; give 0 to 1"),
         ("--model.mix.block_size=0", "synthetic/safe: block_size 0 holds no pixel; give 1 or more"),
-        ("--model.loss.temperature=0", "synthetic/safe: temperature 0.0 is not positive; the papers take 0.07"),
+        (
+            "--model.loss.temperature=0",
+            "synthetic/safe: temperature 0.0 is not positive and finite; the papers take 0.07",
+        ),
         ("--model.model.window=17", "synthetic/safe: window 17 does not fit 16 frames; give 1 to 16"),
         ("--model.model.stride=0", "synthetic/safe: stride 0 does not move the window; give at least 1"),
     ],

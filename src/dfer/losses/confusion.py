@@ -15,7 +15,7 @@ def confusion_aware(logits: Tensor, label: Tensor, top_k: int = 1, reduction: Re
     """Ask the true class's logit to beat the highest of the others: ``softplus(l_m - l_y)``.
 
     Paper: SAFE, Eq. 6; Table V for ``top_k > 1``: ``log(1 + sum_m exp(l_m - l_y))`` over the k highest others. With k
-    = K - 1 it is cross-entropy. In float32 whatever comes in.
+    = K - 1 it is cross-entropy. In float32, or float64, whatever comes in.
 
     Shape:
         logits ``(B, K)``, label ``(B,)`` -> ``(B,)``, or a scalar with ``reduction`` mean or sum.

@@ -1,5 +1,7 @@
 """Supervised contrastive loss."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -12,7 +14,7 @@ def supcon(embedding: Tensor, label: Tensor, temperature: float = 0.07, weight: 
 
     Paper: Khosla et al. 2020, Eq. 2; SAFE, Eq. 9. Unlike the papers, anchors with no positive in the batch are left out
     of the mean; without any, the loss is 0. With weights it is ``sum(w_i L_i)`` over the number of anchors with a
-    positive, and a clip of weight 0 is no anchor, no positive and no negative. In float32 whatever comes in.
+    positive, and a clip of weight 0 is no anchor, no positive and no negative. In float32, or float64, whatever comes in.
 
     Args:
         weight: ``(B,)``, one for each clip; None is 1 for all.
@@ -68,5 +70,5 @@ def check_temperature(temperature: float) -> None:
     Raises:
         ValueError: with the value.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature} is not positive; the papers take 0.07")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature {temperature} is not positive and finite; the papers take 0.07")

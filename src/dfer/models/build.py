@@ -27,7 +27,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     arguments = config.get("init_args") or {}
     try:
         return part(**{name: _argument(name, value) for name, value in arguments.items()})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:  # a function where a module is wanted has no channels
         if isinstance(error, InputError):
             raise
         raise InputError(f"{config['class_path']} cannot be built from its init_args: {error}") from error
