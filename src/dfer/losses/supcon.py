@@ -14,7 +14,7 @@ def supcon(embedding: Tensor, label: Tensor, temperature: float = 0.07, weight: 
 
     Paper: Khosla et al. 2020, Eq. 2; SAFE, Eq. 9. Unlike the papers, anchors with no positive in the batch are left out
     of the mean; without any, the loss is 0. With weights it is ``sum(w_i L_i)`` over the number of anchors with a
-    positive, and a clip of weight 0 is no anchor, no positive and no negative. In float32, or float64, whatever comes in.
+    positive, and a clip of weight 0 is no anchor, no positive and no negative. Computed in float32 or float64.
 
     Args:
         weight: ``(B,)``, one for each clip; None is 1 for all.
