@@ -54,9 +54,10 @@ layers: .venv/dev
 results: .venv/dev  ## make docs/results again: about two hours on two cores
 	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
 	$(BIN)/dfer train synthetic/pretrain --trainer.precision bf16-mixed --out runs/pretrain
-	for number in 3 4 5 6 7; do \
+	for number in 3 4 5 6; do \
 		$(BIN)/dfer table safe-$$number --budget small --format markdown > docs/results/safe-$$number.md; \
 	done
+	$(BIN)/dfer table safe-7 --budget small --seeds 3 --format markdown > docs/results/safe-7.md
 	$(BIN)/dfer table synthetic/longer --budget small --format markdown > docs/results/longer.md
 	$(BIN)/dfer table synthetic/quickstart --budget paper --format markdown > docs/results/quickstart_models.md
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
