@@ -16,7 +16,7 @@ from dfer.errors import InputError
 from dfer.evaluation.intervals import intervals
 from dfer.evaluation.predict import predict
 from dfer.evaluation.report import write_report
-from dfer.evaluation.robustness import asked_for, print_robustness, robustness
+from dfer.evaluation.robustness import asked_for, print_robustness, robustness, up_to_date, weights_of
 from dfer.evaluation.source import Source, in_labels
 from dfer.evaluation.temperature import fit_temperature
 from dfer.labels import SHORT
@@ -65,7 +65,7 @@ def evaluate(
     damaged = {str(run.path): robustness(run, damages, **settings) for run in folders} if damages else {}
     if json:
         summary = {**summary, "robustness": damaged} if damaged else summary
-        print(json_format.dumps({"runs": [str(path) for path in runs], **summary}))
+        print(json_format.dumps(_no_nan({"runs": [str(path) for path in runs], **summary})))
     else:
         print_figures(summary, len(found))
         for path in runs:
@@ -76,15 +76,16 @@ def evaluate(
 
 
 def _evaluated(run: RunFolder) -> bool:
-    return run.evaluation.is_file() and run.predictions("test").is_file()
+    return run.evaluation.is_file() and up_to_date(run, "test")
 
 
 def _read(run: RunFolder) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json_format.loads(run.evaluation.read_text())
-    except ValueError as error:
-        raise InputError(f"{run.evaluation} is no JSON ({error}); run `dfer evaluate {run.path}` again") from error
-    return {**found, "per_class": [math.nan if share is None else share for share in found["per_class"]]}
+        return {**found, "per_class": [math.nan if share is None else share for share in found["per_class"]]}
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"is no JSON ({error})" if isinstance(error, ValueError) else "holds no figures"
+        raise InputError(f"{run.evaluation} {what}; run `dfer evaluate {run.path}` again") from error
 
 
 def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 32, workers: int = 0) -> dict[str, Any]:
@@ -116,7 +117,8 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
         checkpoint.set_temperature(run.checkpoint("best"), temperature)
     else:
         notes.append("no temperature: the paper's protocol keeps no clips aside to fit one on")
-    predictions = replace(raw, temperature=temperature, about={"run": run.path.name, "split": "test"})
+    about = {"run": run.path.name, "split": "test", "weights": weights_of(run)}
+    predictions = replace(raw, temperature=temperature, about=about)
     predictions.save(run.predictions("test"))
     found = figures_of(predictions)
     if manifest["protocol"] == "paper" and run.checkpoint("best-uar").is_file():

@@ -10,15 +10,20 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from dfer.datasets import ClipDataset
 from dfer.errors import InputError
 from dfer.evaluation.predict import predict
 from dfer.evaluation.source import Source, in_labels
 from dfer.metrics import evaluate as measure
+from dfer.models import checkpoint
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder, write_atomically
 from dfer.transforms.corrupt import CORRUPTIONS, Corruption, corruption
 
 FIGURES: Final = ("war", "uar", "ece", "nll", "brier")
+
+PLAIN: Final = ("test", "test-uar", "held-out")
+"""Saved predictions of clips as they are."""
 
 
 def predictions_name(damage: Corruption) -> str:
@@ -32,21 +37,62 @@ def predictions_name(damage: Corruption) -> str:
 
 
 def named(predictions: str) -> Corruption | None:
-    """Read a corruption off the name of saved predictions; None for those of other clips.
+    """Read a corruption off the name of saved predictions; None for those of clips as they are.
 
     Raises:
-        InputError: the name of a corruption or severity that there is not.
+        InputError: no name of predictions, or of a corruption or severity that there is not.
 
     Example:
         >>> damage = named("test-frame_drop-3")
         >>> (damage.name, damage.severity), named("test"), named("held-out")
         (('frame_drop', 3), None, None)
     """
-    split, _, rest = predictions.partition("-")
-    if split != "test" or rest in ("", "uar"):
+    if predictions in PLAIN:
         return None
+    split, _, rest = predictions.partition("-")
     name, _, severity = rest.rpartition("-")
-    return asked(name, severity)
+    if split != "test" or not rest:
+        raise InputError(
+            f"no predictions {predictions!r}; {', '.join(PLAIN)} or test-NAME-SEVERITY, as test-frame_drop-3"
+        )
+    damage = asked(name or severity, severity if name else 3)
+    if predictions_name(damage) != predictions:
+        raise InputError(f"no predictions {predictions!r}; did you mean {predictions_name(damage)}?")
+    return damage
+
+
+def by_uar(predictions: str) -> str:
+    """Name the same clips' predictions by the epoch that is best by UAR, which the paper's protocol keeps as well.
+
+    Example:
+        >>> by_uar("test"), by_uar("test-frame_drop-3")
+        ('test-uar', 'test-uar-frame_drop-3')
+    """
+    return predictions.replace("test", "test-uar", 1)
+
+
+def weights_of(run: RunFolder) -> str | None:
+    """Name the weights of a run's best checkpoints by their digests; None where there are none to be read."""
+    found = []
+    for name in ("best", "best-uar"):
+        if run.checkpoint(name).is_file():
+            try:
+                found.append(str(json.loads(run.checkpoint(name).with_suffix(".json").read_text())["sha256"])[:16])
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+    return " ".join(found) or None
+
+
+def up_to_date(run: RunFolder, predictions: str) -> bool:
+    """Say whether saved predictions are there, can be read, and are of the weights that the run has now.
+
+    A run that was resumed may have others. Predictions that do not say their weights are believed.
+    """
+    try:
+        weights = Predictions.load(run.predictions(predictions)).about.get("weights")
+    except InputError:
+        return False
+    return weights is None or weights == weights_of(run)
 
 
 def asked(name: str, severity: int | str) -> Corruption:
@@ -66,18 +112,40 @@ def corrupted(
 ) -> Predictions:
     """Predict a run's test clips after damage, with its best model and its temperature, and save the predictions.
 
+    The clips are those of the run's predictions on clean ones, by id. Under the paper's protocol the best model by UAR
+    predicts them too, as it does clean clips.
+
     Raises:
-        InputError: as `dfer.evaluation.evaluate_run`.
+        InputError: as `dfer.evaluation.evaluate_run`; never evaluated, or evaluated on clips that are not there.
     """
     source = Source.open(run, data)
     clips = source.clips("test").with_corruption(damage)
+    rows = _rows(run, clips)
     settings: dict[str, Any] = {"batch_size": batch_size, "workers": min(workers, os.cpu_count() or 1)}
-    what = f"test clips, {damage.name} {damage.severity}"
-    raw, _ = in_labels(predict(source.loaded.model, clips, description=what, **settings), source.loaded.input_spec)
+    settings["description"] = f"test clips, {damage.name} {damage.severity}"
+    spec, name = source.loaded.input_spec, predictions_name(damage)
     about = {"run": run.path.name, "split": "test", "corruption": damage.name, "severity": damage.severity}
+    about["weights"] = weights_of(run)
+    if source.manifest.get("protocol") == "paper" and run.checkpoint("best-uar").is_file():
+        other = checkpoint.load(run.checkpoint("best-uar"))
+        uar, _ = in_labels(predict(other.model, clips, rows, **settings), spec)
+        replace(uar, about=about).save(run.predictions(by_uar(name)))
+    raw, _ = in_labels(predict(source.loaded.model, clips, rows, **settings), spec)
     predictions = replace(raw, temperature=source.loaded.temperature, about=about)
-    predictions.save(run.predictions(predictions_name(damage)))
+    predictions.save(run.predictions(name))
     return predictions
+
+
+def _rows(run: RunFolder, clips: ClipDataset) -> list[int]:
+    """Find the clips that the run's clean predictions are of."""
+    clean = Predictions.load(run.predictions("test")).clip_id.tolist()
+    row_of = {clips.clip_id(row): row for row in range(len(clips))}
+    if absent := [clip for clip in clean if clip not in row_of]:
+        raise InputError(
+            f"{run.path} was evaluated on other clips than there are here ({absent[0]} is not); give their --data, "
+            "or evaluate it on these first, without --corrupt"
+        )
+    return [row_of[clip] for clip in clean]
 
 
 def robustness(
@@ -89,19 +157,21 @@ def robustness(
         figures as trained by kind of clips: ``clean`` first, then ``NAME SEVERITY``.
 
     Raises:
-        InputError: as `dfer.evaluation.evaluate_run`.
+        InputError: as `corrupted`, or the figures that are there cannot be read.
     """
-    found = {"clean": _figures(Predictions.load(run.predictions("test")))}
-    for damage in damages:
-        predictions = corrupted(run, damage, data=data, batch_size=batch_size, workers=workers)
-        found[f"{damage.name} {damage.severity}"] = _figures(predictions)
     path = run.path / "robustness.json"
-    before: dict[str, dict[str, float]] = {}
+    before: Any = {}
     if path.is_file():
         try:
             before = json.loads(path.read_text())
         except ValueError as error:
             raise InputError(f"{path} is no JSON ({error}); delete it") from error
+        if not isinstance(before, dict):
+            raise InputError(f"{path} holds no table; delete it")
+    found = {"clean": _figures(run, "test")}
+    for damage in damages:
+        corrupted(run, damage, data=data, batch_size=batch_size, workers=workers)
+        found[f"{damage.name} {damage.severity}"] = _figures(run, predictions_name(damage))
     if before.get("clean") == found["clean"]:  # of the same checkpoint
         found = {**before, **found}
     write_atomically(path, json.dumps(found, indent=2) + "\n")
@@ -114,8 +184,8 @@ def asked_for(names: Sequence[str], severity: int) -> list[Corruption]:
     Raises:
         InputError: there is none of that name or severity.
     """
-    wanted = CORRUPTIONS if "all" in names else dict.fromkeys(names)
-    return [asked(name, severity) for name in wanted]
+    given = [asked(name, severity) for name in dict.fromkeys(names) if name != "all"]
+    return [asked(name, severity) for name in CORRUPTIONS] if "all" in names else given
 
 
 def print_robustness(found: Mapping[str, Mapping[str, float]], title: str) -> None:
@@ -126,6 +196,11 @@ def print_robustness(found: Mapping[str, Mapping[str, float]], title: str) -> No
     Console().print(table)
 
 
-def _figures(predictions: Predictions) -> dict[str, float]:
+def _figures(run: RunFolder, name: str) -> dict[str, float]:
+    predictions = Predictions.load(run.predictions(name))
     measured = measure(predictions.probabilities(1.0), predictions.label)
-    return {name: float(measured[name]) for name in FIGURES}
+    found = {figure: float(measured[figure]) for figure in FIGURES}
+    if run.predictions(by_uar(name)).is_file():  # the paper's protocol chooses another epoch for UAR
+        other = Predictions.load(run.predictions(by_uar(name)))
+        found["uar"] = float(measure(other.probabilities(1.0), other.label)["uar"])
+    return found

@@ -64,6 +64,7 @@ GRID_KEYS: Final = (
     *("columns", "differences", "seeds", "folds", "rows", "datasets"),
 )
 ROW_KEYS: Final = ("name", "recipe", "overrides", "published", "published_only", "seeds", "predictions", "baseline")
+RUN_KEYS: Final = ("recipe", "overrides", "seeds", "predictions", "baseline")
 DATASET_KEYS: Final = ("overrides", "budgets", "folds")
 DATASET: Final = "{dataset}"
 DEFAULT_DATASET: Final = "synthetic"
@@ -159,16 +160,20 @@ def parse_grid(content: object, name: str, *, where: str, dataset: str | None = 
     """
     table = _mapping(content, where)
     _known_keys(table, GRID_KEYS, where)
-    if DATASET in str([table.get("recipe"), table.get("rows")]):
-        name = f"{name}.{dataset or DEFAULT_DATASET}"
-        table = _of_dataset(table, dataset or DEFAULT_DATASET, where)
-    elif dataset is not None:
-        raise InputError(f"{where} is a grid for one kind of data; leave out --dataset {dataset}")
-    if "title" not in table:
+    if not table.get("title"):
         raise InputError(f"{where} has no title; say in one line what the table shows")
     declared = table.get("rows")
     if not isinstance(declared, list) or not declared:
         raise InputError(f"{where} declares no rows; give a list of {{name, recipe, overrides}}")
+    recipes = [place.get("recipe") for place in (table, *declared) if isinstance(place, dict)]
+    if any(DATASET in recipe for recipe in recipes if isinstance(recipe, str)):
+        name = f"{name}.{dataset or DEFAULT_DATASET}"
+        table = _of_dataset(table, dataset or DEFAULT_DATASET, where)
+        declared = table["rows"]
+    elif dataset is not None:
+        raise InputError(f"{where} is a grid for one kind of data; leave out --dataset {dataset}")
+    elif "datasets" in table:
+        raise InputError(f"{where} has datasets, but no recipe of the kind {DATASET}/NAME; leave them out")
     shared = options(table.get("overrides"), where)
     rows = tuple(_row(row, table.get("recipe"), shared, f"{where}, row {i + 1}") for i, row in enumerate(declared))
     names = [row.name for row in rows]
@@ -232,16 +237,19 @@ def _of_dataset(table: dict[str, Any], dataset: str, where: str) -> dict[str, An
         raise InputError(f"no recipes for data set {dataset!r}; {_nearest(dataset, known)}")
     every = _mapping(table.get("datasets") or {}, f"{where}, datasets")
     _known_keys(every, known, f"{where}, datasets")
-    own = _mapping(every.get(dataset) or {}, f"{where}, datasets, {dataset}")
-    _known_keys(own, DATASET_KEYS, f"{where}, datasets, {dataset}")
+    settings = {one: _mapping(value or {}, f"{where}, datasets, {one}") for one, value in every.items()}
+    for one, keys in settings.items():
+        _known_keys(keys, DATASET_KEYS, f"{where}, datasets, {one}")
+    own = settings.get(dataset, {})
     general, special = (_mapping(part.get("budgets") or {}, f"{where}, budgets") for part in (table, own))
-    merged = {**table, "title": f"{table.get('title', '')}, {dataset}", "folds": own.get("folds", table.get("folds"))}
+    merged = {**table, "title": f"{table['title']}, {dataset}", "folds": own.get("folds", table.get("folds"))}
     merged["overrides"] = [*options(table.get("overrides"), where), *options(own.get("overrides"), where)]
     merged["budgets"] = {
         name: [*options(general.get(name), where), *options(special.get(name), where)]
         for name in dict.fromkeys([*general, *special])
     }
-    for place in (merged, *[row for row in merged.get("rows") or [] if isinstance(row, dict)]):
+    merged["rows"] = [dict(row) if isinstance(row, dict) else row for row in table["rows"]]
+    for place in (merged, *[row for row in merged["rows"] if isinstance(row, dict)]):
         if isinstance(place.get("recipe"), str):
             place["recipe"] = place["recipe"].replace(DATASET, dataset)
     return merged
@@ -256,11 +264,16 @@ def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -
     published = _published(table.get("published") or {}, where)
     name, only = str(table["name"]), bool(table.get("published_only", False))
     if only:
-        if not published or "recipe" in table or "overrides" in table:
-            raise InputError(f"{where} is published_only: it needs published numbers, no recipe and no overrides")
+        if needless := [key for key in RUN_KEYS if key in table]:
+            raise InputError(f"{where} is published_only, it runs nothing; leave out {', '.join(needless)}")
+        if not published:
+            raise InputError(f"{where} is published_only; it needs published numbers")
         return Row(name, published=published, published_only=True)
     predictions = str(table.get("predictions", "test"))
-    named(predictions)
+    try:
+        named(predictions)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     own = table.get("recipe", recipe)
     if not isinstance(own, str) or not own:
         raise InputError(f"{where} has no recipe; give one to the row or to the whole grid")

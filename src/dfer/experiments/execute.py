@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dfer.errors import InputError, one_line
-from dfer.evaluation.robustness import named
+from dfer.evaluation.robustness import named, up_to_date
 from dfer.experiments.plan import Planned
 from dfer.runs import RunFolder, write_atomically
 from dfer.transforms.corrupt import Corruption
@@ -88,33 +88,50 @@ def make(run: Planned, runner: Runner) -> str | None:
             shutil.rmtree(folder.path)  # failed, or stopped before it could be resumed
         try:
             runner(run.arguments, folder.path, resume=resume)
-        except InputError as error:
-            return one_line(error)
         except Exception as error:
-            write_atomically(folder.path / "error.txt", traceback.format_exc())
-            return f"{type(error).__name__}: {one_line(error)} (all of it in {folder.path / 'error.txt'})"
+            return _told(error, folder)
         after = state(folder)
         if after == "interrupted":
             raise KeyboardInterrupt
         return None if after == "done" else f"{folder.path} holds no predictions after its run"
 
 
-def damage(runs: Sequence[Planned], predict: Damage) -> None:
-    """Make the predictions on damaged clips that rows ask of finished runs and that are not there yet.
-
-    What cannot be made is told; the row has no predictions then.
+def damage(
+    runs: Sequence[Planned],
+    predict: Damage,
+    failures: dict[Path, str],
+    *,
+    started: Callable[[Planned], None] = lambda run: None,
+) -> None:
+    """Make the predictions on damaged clips that rows ask of finished runs, where missing or of earlier weights.
 
     Args:
         predict: saves them: ``dfer.evaluation.robustness.corrupted``.
+        failures: gets one line for each file of predictions that could not be made.
+
+    Raises:
+        KeyboardInterrupt: stopped; what is made stays.
     """
-    for run in runs:
-        wanted = named(run.predictions)
-        if wanted is None or state(run.folder) != "done" or run.folder.predictions(run.predictions).is_file():
-            continue
-        try:
-            predict(run.folder, wanted)
-        except InputError as error:
-            print(f"{run}, {run.predictions}: {one_line(error)}", file=sys.stderr)
+    with _terminable():
+        for run in runs:
+            wanted, file = named(run.predictions), run.folder.predictions(run.predictions)
+            if wanted is None or file in failures or state(run.folder) != "done":
+                continue
+            with _alone(run.folder.path):
+                if up_to_date(run.folder, run.predictions):
+                    continue
+                started(run)
+                try:
+                    predict(run.folder, wanted)
+                except Exception as error:
+                    failures[file] = f"{run.predictions}: {_told(error, run.folder)}"
+
+
+def _told(error: Exception, folder: RunFolder) -> str:
+    if isinstance(error, InputError):
+        return one_line(error)
+    write_atomically(folder.path / "error.txt", traceback.format_exc())
+    return f"{type(error).__name__}: {one_line(error)} (all of it in {folder.path / 'error.txt'})"
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def make_table(
         print(remark, file=sys.stderr)
     try:
         execute(planned.runs, runner, failures, jobs=jobs, started=say)
-        damage(planned.runs, corrupted)
+        damage(planned.runs, corrupted, failures, started=_say_damage)
     finally:
         _refuse_if_hopeless(planned, failures)
         results = collect(grid, planned, failures)
@@ -191,6 +191,10 @@ def _progress(planned: Plan) -> Callable[[Planned], None]:
         console.print(f"run {place[run.folder.path]} of {len(runs)}: {run}{time_left}", markup=False)
 
     return say
+
+
+def _say_damage(run: Planned) -> None:
+    print(f"{run}: predicting {run.predictions}", file=sys.stderr)
 
 
 def _write(results: Results, target: Path, command: str) -> None:

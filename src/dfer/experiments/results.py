@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import InputError
+from dfer.evaluation.robustness import by_uar, named, up_to_date
 from dfer.experiments.declaration import COSTS, Grid, Row
 from dfer.experiments.execute import state
 from dfer.experiments.plan import Plan, Planned
@@ -55,10 +56,16 @@ def collect(grid: Grid, plan: Plan, failures: Mapping[Path, str]) -> Results:
         if line := failures.get(run.folder.path):
             problems[run.row].append(f"{run}: {line}")
         elif state(run.folder) == "done":
-            if run.folder.predictions(run.predictions).is_file():
+            if named(run.predictions) is None:
+                usable = run.folder.predictions(run.predictions).is_file()
+            else:
+                usable = up_to_date(run.folder, run.predictions)  # else a resumed run's old ones would be read
+            if usable:
                 done.setdefault(run.row, {})[run.unit] = run
             else:
-                problems[run.row].append(f"{run}: {run.folder.path} holds no predictions {run.predictions!r}")
+                why = failures.get(run.folder.predictions(run.predictions))
+                why = why or f"{run.folder.path} holds no predictions {run.predictions!r}"
+                problems[run.row].append(f"{run}: {why}")
     for row in grid.rows:
         runs = done.get(row.name, {})
         baseline = grid.baseline_of(row)
@@ -90,9 +97,11 @@ def _data(manifest: Mapping[str, Any]) -> str:
 
 
 def _predictions(run: Planned, metric: str) -> Predictions:
-    by_uar = run.folder.predictions("test-uar")  # the paper protocol chooses another epoch for UAR
-    uar = metric == "uar" and run.predictions == "test" and by_uar.is_file()
-    return Predictions.load(by_uar if uar else run.folder.predictions(run.predictions))
+    if metric == "uar" and (run.predictions == "test" or named(run.predictions)):
+        other = run.folder.predictions(by_uar(run.predictions))  # the paper protocol chooses another epoch for UAR
+        if other.is_file():
+            return Predictions.load(other)
+    return Predictions.load(run.folder.predictions(run.predictions))
 
 
 def _read(runs: Mapping[Unit, Planned], metric: str) -> dict[Unit, Predictions]:

@@ -125,6 +125,7 @@ def as_json(results: Results) -> dict[str, Any]:
         {
             "row": line.row.name,
             "published_only": line.row.published_only,
+            "baseline": None if line.row.published_only else results.grid.baseline_of(line.row),
             "n": line.n,
             "wanted": line.wanted,
             "values": {c: {"mean": s.mean, "deviation": s.deviation, "n": s.n} for c, s in line.values.items()},

@@ -103,7 +103,7 @@ def checked(severity: int) -> int:
     Raises:
         ValueError: with the value.
     """
-    if severity not in SEVERITIES:
+    if severity not in SEVERITIES or isinstance(severity, bool) or not isinstance(severity, int):
         raise ValueError(f"severity {severity} is none of 1, 2, 3, 4, 5")
     return severity
 
