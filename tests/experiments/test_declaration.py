@@ -127,6 +127,25 @@ def test_the_data_set_may_be_chosen(content: dict[str, Any]) -> None:
     assert grid.folds == "5"
 
 
+def test_reading_for_one_data_set_leaves_the_content_alone(content: dict[str, Any]) -> None:
+    content["rows"][1]["recipe"] = "{dataset}/baseline"
+    before = copy.deepcopy(content)
+    for dataset in ("synthetic", "dfew"):
+        assert parse_grid(content, "g", where="f", dataset=dataset).rows[1].recipe == f"{dataset}/baseline"
+    assert content == before
+
+
+def test_a_file_for_several_data_sets_is_read(content: dict[str, Any], tmp_path: Path) -> None:
+    content["rows"][1]["overrides"] = {"a": 7}
+    file = tmp_path / "several.yaml"
+    file.write_text(yaml.safe_dump(for_several(content)))
+    default, dfew = load_grid(file), load_grid(file, "dfew")
+    assert (default.name, dfew.name) == ("several.synthetic", "several.dfew")
+    assert (default.title, dfew.title) == ("A table, synthetic", "A table, dfew")
+    assert default.rows[1].arguments == ("--a=1", "--a=3", "--a=7")  # general, the data set's, the row's
+    assert (default.folds, dfew.folds) == (None, "5")
+
+
 def test_a_row_may_have_a_recipe_for_several_data_sets(content: dict[str, Any]) -> None:
     content["rows"][1]["recipe"] = "{dataset}/baseline"
     grid = parse_grid(content, "g", where="f", dataset="ferv39k")
@@ -139,6 +158,12 @@ def test_a_row_may_have_a_recipe_for_several_data_sets(content: dict[str, Any]) 
         ({}, "dfwe", "'dfwe'.*did you mean dfew"),
         ({"datasets": {"dfwe": {}}}, None, "'dfwe'.*did you mean dfew"),
         ({"datasets": {"dfew": {"rows": []}}}, "dfew", "unknown key 'rows'"),
+        ({"datasets": {"dfew": {"rows": []}}}, None, "datasets, dfew: unknown key 'rows'"),
+        ({"datasets": {"dfew": 5}}, None, "datasets, dfew holds int"),
+        ({"title": None}, None, "has no title"),
+        ({"rows": "plain"}, None, "declares no rows"),
+        ({"recipe": "base"}, None, "has datasets, but no recipe"),
+        ({"datasets": {"dfew": {"budgets": {"tiny": {}}}}}, "dfew", "unknown key 'tiny'"),
     ],
 )
 def test_a_bad_data_set_is_refused(
@@ -151,6 +176,15 @@ def test_a_bad_data_set_is_refused(
 def test_a_grid_for_one_kind_of_data_takes_no_data_set(content: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="leave out --dataset dfew"):
         parse_grid(content, "g", where="f", dataset="dfew")
+    content["rows"][0]["name"] = content["baseline"] = "on {dataset}"  # only a recipe asks for data
+    assert parse_grid(content, "g", where="f").rows[0].name == "on {dataset}"
+
+
+@pytest.mark.parametrize("key", ["recipe", "overrides", "seeds", "predictions", "baseline"])
+def test_a_published_row_runs_nothing(key: str, content: dict[str, Any]) -> None:
+    content["rows"][3][key] = "plain"
+    with pytest.raises(InputError, match=rf"row 4 \(theirs\) is published_only.*leave out {key}"):
+        parse_grid(content, "g", where="f")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +193,9 @@ def test_a_grid_for_one_kind_of_data_takes_no_data_set(content: dict[str, Any]) 
         ({"baseline": "plane"}, "baseline 'plane'.*did you mean plain"),
         ({"predictions": "test-gausian_noise-3"}, "gausian_noise.*did you mean gaussian_noise"),
         ({"predictions": "test-frame_drop-7"}, "severity 7"),
-        ({"predictions": "test-noise"}, "no corruption"),
+        ({"predictions": "test-noise"}, r"row 2 \(strong\): no corruption"),
+        ({"predictions": "tset"}, r"row 2 \(strong\): no predictions 'tset'"),
+        ({"baseline": "theirs"}, "row 'strong': baseline 'theirs' is none of the rows that run"),
     ],
 )
 def test_a_rows_own_baseline_and_predictions_must_be_there(

@@ -1,3 +1,5 @@
+import os
+import signal
 import sys
 import textwrap
 from dataclasses import replace
@@ -150,22 +152,68 @@ def test_ctrl_c_in_a_job_stops_the_table(tmp_path: Path, elsewhere: Any) -> None
         execute(runs, elsewhere, {}, jobs=2)
 
 
-def test_missing_predictions_on_damaged_clips_are_made_once(
-    tmp_path: Path, runner: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_predictions_on_damaged_clips_are_made_once(tmp_path: Path, runner: Any, predictions: Any) -> None:
     wanted = ["test", "test-gaussian_noise-3", "test-gaussian_noise-3", "test-frame_drop-2"]
     runs = [replace(planned(tmp_path), predictions=name) for name in wanted]
     asked: list[tuple[str, int]] = []
+    said: list[str] = []
+    failures: dict[Path, str] = {}
 
     def predict(run: RunFolder, corruption: Corruption) -> None:
         asked.append((corruption.name, corruption.severity))
         if corruption.name == "frame_drop":
-            raise InputError("the data are gone")
-        run.predictions("test-gaussian_noise-3").write_bytes(b"made")
+            raise InputError("the data are\ngone")
+        predictions(0, 1.0).save(run.predictions("test-gaussian_noise-3"))
 
-    damage(runs, predict)
+    damage(runs, predict, failures)
     assert asked == []  # nothing is finished yet
     execute(runs, runner(), {})
-    damage(runs, predict)
+    damage(runs, predict, failures, started=lambda run: said.append(run.predictions))
     assert asked == [("gaussian_noise", 3), ("frame_drop", 2)]
-    assert "r, seed 0, test-frame_drop-2: the data are gone" in capsys.readouterr().err
+    assert said == ["test-gaussian_noise-3", "test-frame_drop-2"]
+    file = runs[0].folder.predictions("test-frame_drop-2")
+    assert failures == {file: "test-frame_drop-2: the data are gone"}
+
+
+def test_old_or_spoilt_predictions_on_damaged_clips_are_made_anew(
+    tmp_path: Path, runner: Any, predictions: Any
+) -> None:
+    run = replace(planned(tmp_path), predictions="test-frame_drop-3")
+    execute([run], runner(), {})
+    file = run.folder.predictions(run.predictions)
+    asked: list[str] = []
+
+    def predict(folder: RunFolder, corruption: Corruption) -> None:
+        asked.append(corruption.name)
+        predictions(0, 1.0).save(file)
+
+    replace(predictions(0, 1.0), about={"weights": "of an earlier epoch"}).save(file)
+    damage([run], predict, {})
+    assert asked == ["frame_drop"]
+    damage([run], predict, {})
+    assert asked == ["frame_drop"]
+    file.write_bytes(b"spoilt")
+    damage([run], predict, {})
+    assert asked == ["frame_drop"] * 2
+
+
+def test_damage_that_fails_does_not_stop_the_rest_and_sigterm_does(
+    tmp_path: Path, runner: Any, predictions: Any
+) -> None:
+    runs = [replace(planned(tmp_path), predictions=f"test-frame_drop-{severity}") for severity in (1, 2, 3)]
+    execute(runs, runner(), {})
+    failures: dict[Path, str] = {}
+
+    def predict(folder: RunFolder, corruption: Corruption) -> None:
+        if corruption.severity == 1:
+            raise RuntimeError("out of memory")
+        predictions(0, 1.0).save(folder.predictions(f"test-frame_drop-{corruption.severity}"))
+        if corruption.severity == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        damage(runs, predict, failures)
+    (line,) = failures.values()
+    assert line.startswith("test-frame_drop-1: RuntimeError: out of memory")
+    assert "out of memory" in (runs[0].folder.path / "error.txt").read_text()
+    assert [run.folder.predictions(run.predictions).is_file() for run in runs] == [False, True, False]

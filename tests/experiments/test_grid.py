@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from dfer.cli import main
 from dfer.errors import InputError
 from dfer.experiments.budget import BUDGETS
 from dfer.experiments.declaration import Grid, parse_grid
 from dfer.experiments.grid import duration, list_runs, make_table, table
 from dfer.experiments.plan import Plan, plan
+from dfer.predictions import Predictions
+from dfer.runs import RunFolder
+from dfer.transforms.corrupt import Corruption
 
 
 @pytest.fixture
@@ -160,6 +164,75 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str, tmp_path
 @pytest.mark.parametrize(("seconds", "text"), [(99.4, "99 s"), (120, "2 min"), (7200, "2.0 h")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("dataset", [None, "dfew"])
+def test_a_grid_for_several_data_sets_is_written_under_the_name_of_one(
+    dataset: str | None, tmp_path: Path, runner: Any, resolver: Any, predictions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"name": "clean"},
+        {"name": "noisy", "predictions": "test-gaussian_noise-3"},
+        {"name": "noisy again", "predictions": "test-gaussian_noise-3", "baseline": "noisy"},
+    ]
+    grid = {"title": "Several", "recipe": "{dataset}/safe", "baseline": "clean", "rows": rows}
+    grid["datasets"] = {"dfew": {"folds": "4-5"}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(grid))
+    fake, asked = runner(), []
+
+    def corrupted(run: RunFolder, corruption: Corruption) -> None:
+        asked.append(corruption.name)
+        predictions(0, 1.0).save(run.predictions(f"test-{corruption.name}-{corruption.severity}"))
+
+    monkeypatch.setattr("dfer.experiments.grid.resolve", lambda arguments: resolver(["folds", *arguments[1:]]))
+    monkeypatch.setattr("dfer.experiments.grid.run", fake)
+    monkeypatch.setattr("dfer.experiments.grid.corrupted", corrupted)
+    given = [] if dataset is None else ["--dataset", dataset]
+    command = ["table", str(tmp_path / "s.yaml"), "--budget", "small", *given]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 0
+    runs = 1 if dataset is None else 2  # folds 4 and 5
+    assert {arguments[0] for arguments in fake.made} == {f"{dataset or 'synthetic'}/safe"}
+    assert (len(fake.made), len(asked)) == (runs, runs), "rows that differ in predictions alone share runs"
+    text = (tmp_path / "o" / f"s.{dataset or 'synthetic'}.small.md").read_text()
+    assert text.startswith(f"## Several, {dataset or 'synthetic'}\n")
+    assert f"\ndfer {' '.join(command)}\n" in text
+    assert "noisy again with noisy" in text
+
+
+def test_damaged_clips_that_cannot_be_predicted_are_a_failure_of_their_row(
+    content: dict[str, Any], tmp_path: Path, runner: Any, resolver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content["rows"] = [{"name": "plain"}, {"name": "noisy", "predictions": "test-gaussian_noise-3"}]
+    grid = parse_grid(content, "g", where="f")
+    planned = plan(grid, BUDGETS["small"], tmp_path / "runs", resolve=resolver)
+
+    def corrupted(run: RunFolder, corruption: Corruption) -> None:
+        raise InputError("the data are gone")
+
+    monkeypatch.setattr("dfer.experiments.grid.corrupted", corrupted)
+    assert make_table(grid, planned, tmp_path / "t.small", "c", runner()) == 3
+    text = (tmp_path / "t.small.md").read_text()
+    assert "Failed: noisy, seed 0: test-gaussian_noise-3: the data are gone" in text
+    assert "| plain | 1 |" in text
+
+
+@pytest.mark.slow
+def test_a_real_run_is_measured_on_damaged_clips_too(tmp_path: Path) -> None:
+    tiny = ["--data.dataset.clips=28", "--model.model.size=24", "--model.model.frames=4", "--data.workers=0"]
+    rows = [{"name": "clean"}, {"name": "noisy", "predictions": "test-gaussian_noise-5"}]
+    grid = {"title": "Tiny", "recipe": "{dataset}/baseline", "baseline": "clean", "overrides": tiny, "rows": rows}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(grid))
+    out = tmp_path / "grid"
+    for _ in range(2):  # the second time nothing is made
+        assert table(str(tmp_path / "tiny.yaml"), budget="smoke", dataset="synthetic", out=out) == 0
+        content = json.loads((out / "tiny.synthetic.smoke.json").read_text())
+        assert [row["n"] for row in content["rows"]] == [1, 1]
+        assert content["rows"][1]["differences"]["war"]["n"] == 1
+    (run,) = (path.parent for path in (out / "runs").glob("*/run.json"))
+    clean, noisy = (Predictions.load(run / "predictions" / f"{n}.npz") for n in ("test", "test-gaussian_noise-5"))
+    assert clean.clip_id.tolist() == noisy.clip_id.tolist()
+    assert clean.about["weights"] == noisy.about["weights"]
+    assert (clean.logits != noisy.logits).any()
 
 
 def small_grid(folder: Path) -> Path:

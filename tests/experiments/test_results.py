@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,36 @@ def test_a_row_may_be_compared_with_another_than_the_grids_baseline(
         assert difference is not None
         assert difference.value == pytest.approx(mean(row) - mean(against))
     assert any("full, noisy with plain, noisy" in note for note in footnotes(results))
+
+
+def test_under_the_papers_protocol_uar_on_damaged_clips_is_of_its_own_epoch(
+    content: dict[str, Any], tmp_path: Path, runner: Any, resolver: Any, predictions: Any
+) -> None:
+    content["rows"] = [{"name": "plain"}, {"name": "noisy", "predictions": "test-gaussian_noise-3"}]
+    grid = parse_grid(content, "g", where="f")
+    planned, failures = made(grid, tmp_path, runner, resolver)
+    folder = planned.runs[0].folder
+    predictions(0, 0.5).save(folder.predictions("test-gaussian_noise-3"))
+    predictions(0, 4.0).save(folder.predictions("test-uar-gaussian_noise-3"))
+    values = by_name(collect(grid, planned, failures).lines)["noisy"].values
+    low, high = (evaluate((p := predictions(0, skill)).probabilities(1.0), p.label) for skill in (0.5, 4.0))
+    assert (values["war"].mean, values["uar"].mean) == (low["war"], high["uar"])
+    assert low["uar"] != high["uar"]
+
+
+def test_damaged_clips_that_could_not_be_predicted_are_told_with_the_reason(
+    content: dict[str, Any], tmp_path: Path, runner: Any, resolver: Any, predictions: Any
+) -> None:
+    content["rows"] = [{"name": "plain"}, {"name": "noisy", "predictions": "test-gaussian_noise-3"}]
+    grid = parse_grid(content, "g", where="f")
+    planned, failures = made(grid, tmp_path, runner, resolver)
+    file = planned.runs[0].folder.predictions("test-gaussian_noise-3")
+    replace(predictions(0, 0.5), about={"weights": "of an earlier epoch"}).save(file)
+    failures[file] = "test-gaussian_noise-3: the data are gone"
+    lines = by_name(collect(grid, planned, failures).lines)
+    assert lines["noisy"].n == 0
+    assert lines["noisy"].failures == ("noisy, seed 0: test-gaussian_noise-3: the data are gone",)
+    assert lines["plain"].n == 1
 
 
 def test_a_failed_run_is_told_in_every_row_that_needs_it(

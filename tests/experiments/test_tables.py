@@ -3,6 +3,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,18 @@ def test_n_is_honest(results: Results) -> None:
     assert "400 test clips; protocol held-out" in notes
 
 
+def test_a_rows_own_baseline_is_told(results: Results) -> None:
+    odd = Line(Row("x, noise", baseline="strong"), 1, 1, {"war": Summary(0.6, None, 1)})
+    own = Line(Row("strong, noise", baseline="strong, noise"), 1, 1, {"war": Summary(0.6, None, 1)})
+    several = replace(results, lines=(*results.lines, odd, own))
+    assert any(
+        note.startswith("Baseline: plain. Compared otherwise: x, noise with strong; ") for note in footnotes(several)
+    )
+    headers, rows = cells(several)
+    assert [row[headers.index("Δ WAR %")] for row in rows[-2:]] == ["–", "baseline"]
+    assert [row["baseline"] for row in as_json(several)["rows"][-2:]] == ["strong", "strong, noise"]
+
+
 def test_a_published_metric_that_is_not_measured_keeps_its_column(results: Results) -> None:
     headers, rows = cells(results)
     assert rows[0][headers.index("UAR % paper")] == "58"
@@ -96,6 +109,7 @@ def test_csv_holds_fractions(results: Results) -> None:
 def test_json_is_plain(results: Results) -> None:
     content = json.loads(json_text(results))
     assert content == as_json(results)
+    assert [row["baseline"] for row in content["rows"]] == ["plain", "plain", "plain", None]
     assert content["rows"][2]["differences"]["war"]["no_difference"] is True
     assert content["rows"][1]["differences"]["nll"]["low"] is None
 

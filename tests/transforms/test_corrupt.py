@@ -94,7 +94,7 @@ def test_clip_and_severity_change_the_draw(name: str) -> None:
     assert not torch.equal(one, corruption(name, 2)(clip, "a"))
 
 
-@pytest.mark.parametrize("severity", [0, 6, -1, 2.5, "x"])
+@pytest.mark.parametrize("severity", [0, 6, -1, 2.5, 3.0, True, "x"])
 def test_a_severity_that_there_is_not_is_refused(severity: int) -> None:
     with pytest.raises(ValueError, match=f"severity {severity} is none of"):
         corruption("frame_drop", severity)
