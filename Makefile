@@ -53,7 +53,8 @@ layers: .venv/dev
 
 results: .venv/dev  ## make docs/results again: about two hours on two cores
 	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
-	$(BIN)/dfer train synthetic/pretrain --trainer.precision bf16-mixed --out runs/pretrain
+	test -f runs/pretrain/run.json || \
+		$(BIN)/dfer train synthetic/pretrain --trainer.precision bf16-mixed --out runs/pretrain
 	for number in 3 4 5 6; do \
 		$(BIN)/dfer table safe-$$number --budget small --format markdown > docs/results/safe-$$number.md; \
 	done

@@ -1,5 +1,6 @@
 """Ambiguity-aware calibration loss, against Eq. 6-10 in plain loops, and every corner."""
 
+import importlib
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -266,6 +267,19 @@ def test_a_weight_of_zero_leaves_a_term_out() -> None:
     torch.testing.assert_close(found, plain)
     contrast = AmbiguityCalibrationLoss(COUNTS, 0.0, 0.5, include_ce=False)(output, batch)
     torch.testing.assert_close(contrast, 0.5 * supcon(output.embedding, batch.label))
+
+
+def test_a_term_of_weight_zero_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    module = importlib.import_module("dfer.losses.ambiguity")
+    for name in ("ambiguity_aware", "supcon"):
+        term = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, name=name, term=term: called.append(name) or term(*given))
+    output, batch = output_of(5, dtype=torch.float32), batch_of([0, 1, 2, 1, 0])
+    for logit_weight, feature_weight in ((0.0, 0.0), (0.1, 0.0), (0.0, 0.1)):
+        called.clear()
+        AmbiguityCalibrationLoss(COUNTS, logit_weight, feature_weight)(output, batch)
+        assert called == ["ambiguity_aware"] * (logit_weight > 0) + ["supcon"] * (feature_weight > 0)
 
 
 def test_cross_entropy_is_counted_once_in_a_sum() -> None:

@@ -83,6 +83,15 @@ def test_a_positive_of_weight_zero_leaves_an_anchor_alone() -> None:
     assert loss == 0
 
 
+@pytest.mark.parametrize("label", [[0], [0, 0, 1]])
+def test_anomaly_detection_finds_nothing(label: list[int]) -> None:
+    z, weight = embeddings(len(label)), torch.zeros(len(label))  # every row is masked whole
+    with torch.autograd.set_detect_anomaly(True):
+        supcon(z, torch.tensor(label), weight=weight).backward()
+    assert z.grad is not None
+    assert (z.grad == 0).all()
+
+
 def test_only_the_direction_counts() -> None:
     z, label = embeddings(6).detach(), torch.tensor(LABELS[0])
     scale = torch.tensor([1e-4, 1.0, 3.0, 1e4, 0.5, 20.0], dtype=torch.float64)[:, None]

@@ -41,7 +41,7 @@ def test_bad_words_are_refused(arguments: list[str]) -> None:
     ("option", "line"),
     [
         ("--model.mix.ratio=1.5", "synthetic/safe: ratio 1.5 is a share; give 0 to 1"),
-        ("--model.mix.block_size=0", "synthetic/safe: block_size 0 holds no pixel; give 1 or more"),
+        ("--model.mix.block_size=0", "synthetic/safe: block_size 0 is no number of pixels; give 1 or more"),
         (
             "--model.loss.temperature=0",
             "synthetic/safe: temperature 0.0 is not positive and finite; the papers take 0.07",

@@ -30,5 +30,7 @@ class Pixels(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1, 1), persistent=False)
 
     def forward(self, clip: Tensor) -> Tensor:
-        pixels = clip if clip.is_floating_point() else clip.to(self.mean.dtype) / 255
+        pixels = clip.to(self.mean.dtype)
+        if not clip.is_floating_point():
+            pixels = pixels / 255
         return (pixels - self.mean) / self.std

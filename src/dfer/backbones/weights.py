@@ -40,7 +40,8 @@ def read_weights(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor
     if not path.is_file():
         names = ", ".join(published.__members__)
         raise InputError(
-            f"weights {weights!r}: no such file or run, and no name of torchvision's ({names}); null starts fresh"
+            f"weights {weights!r}: no such file or run (`dfer train RECIPE --out {weights}` makes one), and no name of "
+            f"torchvision's ({names}); null starts fresh"
         )
     state = read_state_dict(path)
     of_backbone = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}

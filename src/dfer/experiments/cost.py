@@ -34,8 +34,9 @@ def cost(
     built = _build(model, list(options))
     found = count(built)
     spec: InputSpec = built.input_spec  # type: ignore[assignment]
-    as_published = (spec.frames, spec.size) == (16, 112)
-    published = PUBLISHED_GMAC.get(model.rpartition("/")[2]) if as_published else None
+    published = None if options else PUBLISHED_GMAC.get(model.rpartition("/")[2])
+    if (spec.frames, spec.size) != (16, 112):
+        published = None
     if json:
         content = {
             "model": model,

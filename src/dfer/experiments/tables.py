@@ -19,8 +19,8 @@ PERCENT: Final = ("war", "uar", "ece", "recall")
 
 ABOUT: Final = (
     "± is the standard deviation over runs (seeds, folds). Δ is the mean difference to the baseline on the same test "
-    "clips with its 95 % interval (bootstrap over clips, and over seeds where a row has several); an interval that "
-    "contains 0 is no difference. With one seed it says nothing of another training."
+    "clips and the seeds that both rows have, with its 95 % interval (bootstrap over clips, and over seeds where a row "
+    "has several); an interval that contains 0 is no difference. With one seed it says nothing of another training."
 )
 
 

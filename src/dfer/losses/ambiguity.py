@@ -122,7 +122,7 @@ class AmbiguityCalibrationLoss(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing {label_smoothing} is not in [0, 1)")
         check_temperature(temperature)
-        check_top_k(top_k)
+        check_top_k(top_k, None if class_counts is None else len(class_counts))
         self.logit_weight = logit_weight
         self.feature_weight = feature_weight
         self.temperature = temperature

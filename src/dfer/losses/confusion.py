@@ -67,7 +67,7 @@ def check_top_k(top_k: int, classes: int | None = None) -> None:
     Raises:
         ValueError: with the values.
     """
-    if top_k < 1:
+    if not (isinstance(top_k, int) and top_k >= 1):
         raise ValueError(f"top_k {top_k} leaves no class to compare with; give 1 or more")
     if classes is not None and top_k >= classes:
         raise ValueError(f"top_k {top_k} of {classes} classes; there are {classes - 1} besides the true one")

@@ -39,7 +39,7 @@ def supcon(embedding: Tensor, label: Tensor, temperature: float = 0.07, weight: 
     positive = (label[:, None] == label[None, :]) & counts
     if weight is not None:
         positive = positive & (weight != 0)[:, None]
-    finite = torch.finfo(z.dtype).min  # an all-masked row must not give a NaN gradient, as -inf would
+    finite = torch.finfo(z.dtype).min  # -inf: NaN on the way in an all-masked row, where anomaly detection stops
     log_prob = similarity.masked_fill(~counts, finite).log_softmax(dim=1).masked_fill(~positive, 0.0)
     number = positive.sum(dim=1)  # (B,)
     loss = -log_prob.sum(dim=1) / number.clamp(min=1)  # (B,)

@@ -11,9 +11,9 @@ def check_windows(frames: int, window: int, stride: int) -> None:
     Raises:
         ValueError: a window longer than the clip or empty, or a stride that stands still.
     """
-    if not 1 <= window <= frames:
+    if not (isinstance(window, int) and 1 <= window <= frames):
         raise ValueError(f"window {window} does not fit {frames} frames; give 1 to {frames}")
-    if stride < 1:
+    if not (isinstance(stride, int) and stride >= 1):
         raise ValueError(f"stride {stride} does not move the window; give at least 1")
 
 

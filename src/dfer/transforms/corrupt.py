@@ -48,6 +48,7 @@ class GaussianNoise:
         self.severity = checked(severity)
 
     def __call__(self, clip: Tensor, clip_id: str) -> Tensor:
+        check_bytes(clip)
         draw = generator(clip_id, self.name, self.severity)
         noise = torch.from_numpy(draw.standard_normal(tuple(clip.shape), dtype=np.float32))  # (T, C, H, W)
         sigma = 255 * NOISE_SIGMA[self.severity - 1]
@@ -74,6 +75,7 @@ class FrameDrop:
         self.severity = checked(severity)
 
     def __call__(self, clip: Tensor, clip_id: str) -> Tensor:
+        check_bytes(clip)
         frames = len(clip)
         count = min(round(DROPPED_SHARE[self.severity - 1] * frames), frames - 1)
         dropped = 1 + generator(clip_id, self.name, self.severity).permutation(frames - 1)[:count]
@@ -106,6 +108,16 @@ def checked(severity: int) -> int:
     if severity not in SEVERITIES or isinstance(severity, bool) or not isinstance(severity, int):
         raise ValueError(f"severity {severity} is none of 1, 2, 3, 4, 5")
     return severity
+
+
+def check_bytes(clip: Tensor) -> None:
+    """Refuse a clip that is not ``(T, C, H, W)`` uint8.
+
+    Raises:
+        ValueError: with its shape and type.
+    """
+    if clip.ndim != 4 or clip.dtype != torch.uint8:
+        raise ValueError(f"clip {tuple(clip.shape)} {clip.dtype}; give (T, C, H, W) uint8")
 
 
 def generator(clip_id: str, name: str, severity: int) -> np.random.Generator:

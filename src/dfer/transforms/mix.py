@@ -59,8 +59,8 @@ class ClipMix:
         for name, value in (("ratio", ratio), ("mask_ratio", mask_ratio)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} {value} is a share; give 0 to 1")
-        if block_size < 1:
-            raise ValueError(f"block_size {block_size} holds no pixel; give 1 or more")
+        if not (isinstance(block_size, int) and block_size >= 1):
+            raise ValueError(f"block_size {block_size} is no number of pixels; give 1 or more")
         if partners not in ("batch", "dataset"):
             raise ValueError(f"partners {partners!r} is neither batch nor dataset")
         self.strategy = strategy
@@ -83,6 +83,12 @@ class ClipMix:
     ) -> Tensor:
         if clip.ndim != 5:
             raise ValueError(f"clip of shape {tuple(clip.shape)}; give (B, C, T, H, W)")
+        if len(label) != len(clip):
+            raise ValueError(f"{len(label)} labels for {len(clip)} clips; give one each")
+        if chosen is not None and (partner is None or not set(chosen.tolist()) <= set(range(len(clip)))):
+            raise ValueError(
+                f"chosen {chosen.tolist()} of {len(clip)} clips; give their numbers and a partner for each"
+            )
         self.check_frame(*clip.shape[3:])
         B, _, T, H, W = clip.shape
         if not self.count(B):
