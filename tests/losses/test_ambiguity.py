@@ -306,6 +306,8 @@ def test_cross_entropy_is_counted_once_in_a_sum() -> None:
         ({"temperature": -0.07}, "temperature -0.07"),
         ({"temperature": float("nan")}, "temperature nan"),
         ({"top_k": 0}, "top_k 0"),
+        ({"top_k": 1.5}, "top_k 1.5"),
+        ({"class_counts": [1, 2, 3], "top_k": 3}, "top_k 3 of 3"),
         ({"logit_weight": -0.1}, "logit_weight -0.1"),
         ({"logit_weight": float("inf")}, "logit_weight inf"),
         ({"logit_weight": float("nan")}, "logit_weight nan"),

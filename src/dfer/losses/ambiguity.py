@@ -122,7 +122,8 @@ class AmbiguityCalibrationLoss(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing {label_smoothing} is not in [0, 1)")
         check_temperature(temperature)
-        check_top_k(top_k, None if class_counts is None else len(class_counts))
+        counts = None if class_counts is None else torch.from_numpy(class_factor(class_counts)).float()
+        check_top_k(top_k, None if counts is None else len(counts))
         self.logit_weight = logit_weight
         self.feature_weight = feature_weight
         self.temperature = temperature
@@ -132,7 +133,6 @@ class AmbiguityCalibrationLoss(nn.Module):
         # without its term theta would get no gradient, which data-parallel training does not forgive
         self.theta = nn.Parameter(torch.zeros(2), requires_grad=logit_weight > 0)
         self.given = class_counts is not None
-        counts = None if class_counts is None else torch.from_numpy(class_factor(class_counts)).float()
         self.register_buffer("factor", counts, persistent=False)  # belongs to the data, not to what was learned
 
     @property
