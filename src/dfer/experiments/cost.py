@@ -23,7 +23,7 @@ def cost(
 ) -> int:
     """Count a model's parameters and the true multiply-adds of one clip.
 
-    The published figures of some models leave out most of the work: the counter that was used gave zero to
+    The published figures of some models leave out most of the work, as if the counter gave zero to
     torchvision's ``Conv3DSimple`` and ``Conv3DNoTemporal``.
 
     Args:
