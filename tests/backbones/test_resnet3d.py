@@ -145,3 +145,22 @@ def test_trimming_saves_a_seventh_of_a_window_of_four() -> None:
             model(clip)
         counts.append(counter.get_total_flops())
     assert 1 - counts[0] / counts[1] == pytest.approx(0.14, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+@pytest.mark.parametrize("frames", [4, 5, 16])
+def test_the_frames_of_each_stage_are_foretold(name: str, frames: int) -> None:
+    seen: dict[int, int] = {}
+
+    class Count(nn.Module):
+        def __init__(self, stage: int) -> None:
+            super().__init__()
+            self.stage = stage
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen[self.stage] = x.shape[2]
+            return x
+
+    backbone = BACKBONES[name](width=0.0625, plugins={stage: Count(stage) for stage in (1, 2, 3, 4)})
+    backbone(torch.zeros(1, 3, frames, 32, 32))
+    assert backbone.stage_frames(frames) == seen  # type: ignore[operator]

@@ -9,6 +9,7 @@ from torchvision.models import WeightsEnum
 from torchvision.models.video import MC3_18_Weights, R2Plus1D_18_Weights, R3D_18_Weights
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, Conv3DNoTemporal, Conv3DSimple
 
+from dfer.backbones.plugins import place
 from dfer.backbones.weights import load_weights, read_weights
 from dfer.errors import InputError
 
@@ -95,11 +96,16 @@ class ResNet3D(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if weights is not None:
             load_weights(self, read_weights(weights, published), weights, dropped=("fc.",))
-        self.plugins = nn.ModuleDict()
-        for stage, plugin in (plugins or {}).items():
-            if int(stage) not in self.stage_channels:
-                raise ValueError(f"plugins for stage {stage}; this backbone has the stages 1, 2, 3, 4")
-            self.plugins[str(stage)] = plugin
+        self.plugins = place(plugins, self.stage_channels)
+
+    def stage_frames(self, frames: int) -> dict[int, int]:
+        """Tell how many steps in time each stage gives for a clip of so many frames."""
+        found = {}
+        for stage, layer in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
+            if stage > 1:
+                frames = -(-frames // layer[0].downsample[0].stride[0])
+            found[stage] = frames
+        return found
 
     def forward(self, clip: Tensor) -> Tensor:
         if clip.device.type == "cpu":
