@@ -30,7 +30,8 @@ def test_reads_both_formats_and_a_nested_state_dict(tmp_path: Path) -> None:
     save_file(state, tmp_path / "a.safetensors")
     torch.save(state, tmp_path / "a.pth")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "b.pth")
-    for name in ("a.safetensors", "a.pth", "b.pth"):
+    torch.save({"model_state": state, "cfg": "text"}, tmp_path / "c.pyth")
+    for name in ("a.safetensors", "a.pth", "b.pth", "c.pyth"):
         found = read_weights(str(tmp_path / name), R3D_18_Weights)
         assert torch.equal(found["weight"], state["weight"])
 
@@ -67,6 +68,18 @@ def test_something_else_than_a_state_dict_is_refused(tmp_path: Path) -> None:
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'IMAGENET'.*KINETICS400_V1"):
         read_weights("IMAGENET", R3D_18_Weights)
+
+
+def test_names_of_ones_own_are_fetched_from_their_urls(
+    tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    torch.save({"model_state": state}, tmp_path / "net.pyth")
+    published = {"FACES": (tmp_path / "net.pyth").as_uri()}
+    assert torch.equal(read_weights("FACES", published)["weight"], state["weight"])
+    assert (cache / "net.pyth.sha256").is_file()
+    with pytest.raises(InputError, match=r"'IMAGENET'.*no published name \(FACES\)"):
+        read_weights("IMAGENET", published)
 
 
 def test_no_network_gives_one_line(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

@@ -7,11 +7,16 @@ from torch import nn
 
 from dfer.backbones.pixels import Pixels
 from dfer.backbones.resnet3d import mc3_18, r2plus1d_18, r3d_18
+from dfer.backbones.x3d import x3d_l, x3d_m, x3d_s, x3d_xs
 
 BACKBONES: Final[dict[str, Callable[..., nn.Module]]] = {
     "r3d_18": r3d_18,
     "mc3_18": mc3_18,
     "r2plus1d_18": r2plus1d_18,
+    "x3d_xs": x3d_xs,
+    "x3d_s": x3d_s,
+    "x3d_m": x3d_m,
+    "x3d_l": x3d_l,
 }
 
-__all__ = ["BACKBONES", "Pixels", "mc3_18", "r2plus1d_18", "r3d_18"]
+__all__ = ["BACKBONES", "Pixels", "mc3_18", "r2plus1d_18", "r3d_18", "x3d_l", "x3d_m", "x3d_s", "x3d_xs"]

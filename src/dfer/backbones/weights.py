@@ -1,4 +1,4 @@
-"""Weights trained by others: from torchvision, a URL or a file, checked before they are used, never unpickled."""
+"""Weights trained by others: by their name, from a URL or a file, checked before they are used, never unpickled."""
 
 import hashlib
 import logging
@@ -21,27 +21,31 @@ BACKBONE = "backbone."  # what a whole model calls it
 log = logging.getLogger("dfer")
 
 
-def read_weights(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor]:
-    """Read a state dict by torchvision's name for it, from a URL, or from a file.
+def read_weights(weights: str, published: type[WeightsEnum] | Mapping[str, str]) -> dict[str, Tensor]:
+    """Read a state dict by its published name, from a URL, or from a file.
 
     Args:
-        weights: a member of ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), the path
+        weights: a name in ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), the path
             of a ``.safetensors`` or ``.pth`` file, or a run folder of ours. Of a whole model its backbone is taken.
+        published: torchvision's weights of this model, or URLs by name.
 
     Raises:
         InputError: unknown name, no such file, no network, wrong digest, or no state dict in it.
     """
-    if weights in published.__members__:
-        return read_state_dict(download(published[weights].url))
+    urls = (
+        published if isinstance(published, Mapping) else {name: one.url for name, one in published.__members__.items()}
+    )
+    if weights in urls:
+        return read_state_dict(download(urls[weights]))
     if weights.startswith(("https://", "http://", "file://")):
         url, _, digest = weights.partition("#sha256=")
         return read_state_dict(download(url, digest or None))
     path = RunFolder(Path(weights)).checkpoint() if Path(weights).is_dir() else Path(weights)
     if not path.is_file():
-        names = ", ".join(published.__members__)
+        names = ", ".join(urls)
         raise InputError(
-            f"weights {weights!r}: no such file or run (`dfer train RECIPE --out {weights}` makes one), and no name of "
-            f"torchvision's ({names}); null starts fresh"
+            f"weights {weights!r}: no such file or run (`dfer train RECIPE --out {weights}` makes one), and no "
+            f"published name ({names}); null starts fresh"
         )
     state = read_state_dict(path)
     of_backbone = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
@@ -62,8 +66,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # the unpickler raises whatever a damaged file leads it to
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} holds no plain weights ({reason}); save a state dict there") from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    for nest in ("state_dict", "model_state"):  # pytorchvideo's files have the latter
+        if isinstance(state, Mapping) and isinstance(state.get(nest), Mapping):
+            state = state[nest]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict but a {type(state).__name__}; save model.state_dict() there")
     return {str(name): value for name, value in state.items()}
