@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def steps(self) -> Path:
+        """One CSV row per step, of what the loss says of itself (weights of its terms, the gradient's norm)."""
+        return self.path / "steps.csv"
+
+    @property
     def evaluation(self) -> Path:
         """What ``dfer evaluate`` found, as JSON."""
         return self.path / "evaluation.json"

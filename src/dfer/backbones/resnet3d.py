@@ -86,6 +86,7 @@ class ResNet3D(nn.Module):
             raise InputError(f"weights {weights} are of width 1, asked for width {width}; give width 1 or weights null")
         self.stage_channels = dict(enumerate(sizes, start=1))
         self.channels = sizes[-1]
+        self._strides = [convolution.get_downsample_stride(2)[0] for convolution in convolutions[1:]]
         self.stem = _factorised_stem(sizes[0], round(45 * width) or 1) if factorised_stem else _stem(sizes[0])
         self.layer1 = _stage(convolutions[0], sizes[0], sizes[0], stride=1)
         self.layer2 = _stage(convolutions[1], sizes[0], sizes[1], stride=2)
@@ -100,11 +101,9 @@ class ResNet3D(nn.Module):
 
     def stage_frames(self, frames: int) -> dict[int, int]:
         """Tell how many steps in time each stage gives for a clip of so many frames."""
-        found = {}
-        for stage, layer in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
-            if stage > 1:
-                frames = -(-frames // layer[0].downsample[0].stride[0])
-            found[stage] = frames
+        found = {1: frames}
+        for stage, stride in enumerate(self._strides, start=2):
+            found[stage] = -(-found[stage - 1] // stride)
         return found
 
     def forward(self, clip: Tensor) -> Tensor:

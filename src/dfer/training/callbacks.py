@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -73,6 +73,7 @@ class RunKeeper(pl.Callback):
             "train_loss": module.training_metrics["loss"],
             "train_war": module.training_metrics["war"],
             **{f"{self.validation}_{name}": found[name] for name in COLUMNS},
+            **{f"train_{name}": value for name, value in module.training_diagnostics.items()},
             "seconds": round(now - self._epoch_started, 3),
         }
         self.rows.append(row)
@@ -88,11 +89,9 @@ class RunKeeper(pl.Callback):
                 self.best[metric] = {"epoch": epoch, "value": found[metric], "rank": list(rank)}
                 if metric == "war" or separately:
                     self._save(module, name, epoch)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomically(self.folder.metrics, text.getvalue())
+        write_atomically(self.folder.metrics, as_csv(self.rows))
+        if module.step_log:
+            self._write_steps(epoch, module.step_log)
         with SummaryWriter(str(self.folder.path / "tensorboard")) as board:
             for name, value in row.items():
                 board.add_scalar(name, value, epoch)
@@ -122,6 +121,13 @@ class RunKeeper(pl.Callback):
             content["error"] = error
         self.folder.write_manifest(content)
 
+    def _write_steps(self, epoch: int, steps: list[dict[str, float]]) -> None:
+        """Add the epoch's steps to those of the epochs before, which a resumed run finds in the file."""
+        path = self.folder.steps
+        before = list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
+        kept: list[Mapping[str, Any]] = [row for row in before if int(row["epoch"]) < epoch]
+        write_atomically(path, as_csv(kept + [{"epoch": epoch, "step": at, **row} for at, row in enumerate(steps)]))
+
     def _is_torn(self, name: str) -> bool:
         """Tell whether a stop came between a checkpoint's two files: then it held this epoch's weights."""
         path = self.folder.checkpoint(name)
@@ -139,6 +145,16 @@ class RunKeeper(pl.Callback):
         }
         about["epoch"] = epoch
         checkpoint.save(module.model, self.folder.checkpoint(name), config=self.config, about=about)
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as CSV; a value that a row lacks is left empty."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 class ResumeState(pl.Callback):

@@ -1,6 +1,7 @@
 """The Lightning module: it trains whatever model with whatever loss, and knows neither by name."""
 
 from collections.abc import Iterable
+from statistics import fmean
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,6 +15,7 @@ from dfer.datasets.partners import Partnered
 from dfer.errors import InputError, ItemError
 from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
+from dfer.optim.sam import frozen_statistics, total_norm
 from dfer.transforms.mix import ClipMix, mix_generator
 from dfer.types import Batch, InputSpec, Output
 
@@ -56,8 +58,10 @@ class Recognition(pl.LightningModule):
         self.warmup_epochs = warmup_epochs
         self.min_lr = min_lr
         self.validation_metrics: dict[str, float] = {}
+        self.step_log: list[dict[str, float]] = []
         self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._train_sums = torch.zeros(3)
+        self._pass = 0
 
     def bind(self, dataset: ClipDataset) -> None:
         """Hand the training set to every part that asks for it."""
@@ -86,10 +90,19 @@ class Recognition(pl.LightningModule):
         self._step += 1
         return batch._replace(clip=self.mix(batch.clip, batch.label, generator, partner, chosen))
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Count from here how often the optimiser has the batch looked at."""
+        self._pass = 0
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Give the loss of a batch; refuse one that is not finite with the clips it came from."""
+        """Give the loss of a batch; refuse one that is not finite with the clips it came from.
+
+        An optimiser may want it twice (`dfer.optim.SAM`): only the first pass moves running statistics and is logged.
+        """
+        self._pass += 1
         try:
-            output: Output = self(batch.clip)
+            with frozen_statistics(self.model, self._pass > 1):
+                output: Output = self(batch.clip)
         except ValueError as error:
             if len(batch.label) == 1 and "more than 1 value per channel" in str(error):
                 raise InputError(
@@ -99,6 +112,10 @@ class Recognition(pl.LightningModule):
             raise
         loss: Tensor = self.loss(output, batch)
         self._require_finite(loss, batch, f"training, step {batch_idx}")
+        if self._pass > 1:
+            return loss
+        if callable(diagnostics := getattr(self.loss, "diagnostics", None)):
+            self.step_log.append({name: float(value) for name, value in diagnostics().items()})
         right = (output.logits.argmax(1) == batch.label).sum()
         self._train_sums += torch.stack(
             [loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]
@@ -113,9 +130,36 @@ class Recognition(pl.LightningModule):
                 "lower the learning rate, or look at these clips"
             )
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Tell a loss that scales itself by the gradient its norm: of the first pass, before any clipping.
+
+        A second pass of the same step then sees the loss so scaled, as does the first of the next.
+        """
+        if self._pass == 1 and callable(update := getattr(self.loss, "update", None)):
+            update(total_norm(optimizer))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient that the step is made with, not that of a pass before."""
+        if not gradient_clip_val or self._pass < getattr(optimizer, "passes", 1):
+            return
+        if self._scales_gradients():  # Lightning knows which optimisers it may clip then
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        if gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(weights, gradient_clip_val)
+        else:
+            torch.nn.utils.clip_grad_norm_(weights, gradient_clip_val)
+
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums and its count of steps."""
         self._train_sums = torch.zeros(3)
+        self.step_log = []
         self._step = 0
 
     @property
@@ -123,6 +167,12 @@ class Recognition(pl.LightningModule):
         """Mean loss and share of right answers over the epoch's training clips so far."""
         loss, right, count = self._train_sums.tolist()
         return {"loss": loss / max(count, 1), "war": right / max(count, 1)}
+
+    @property
+    def training_diagnostics(self) -> dict[str, float]:
+        """What the loss said of itself, each the mean over the epoch's steps that have it."""
+        names = dict.fromkeys(name for row in self.step_log for name in row)
+        return {name: fmean(row[name] for row in self.step_log if name in row) for name in names}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep logits and loss of a batch; figures are made over all clips at once."""
@@ -151,6 +201,7 @@ class Recognition(pl.LightningModule):
         if own := [p for p in self.loss.parameters() if p.requires_grad]:
             groups.append({"params": own, "weight_decay": 0.0})
         optimizer = self.optimizer(groups)
+        self._check_passes(optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = min(self.warmup_epochs * steps // max(self.trainer.max_epochs or 1, 1), steps - 1)
         cosine = CosineAnnealingLR(optimizer, T_max=max(steps - warmup, 1), eta_min=self.min_lr)
@@ -159,3 +210,23 @@ class Recognition(pl.LightningModule):
         rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         schedule = SequentialLR(optimizer, [rise, cosine], milestones=[warmup])
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _check_passes(self, optimizer: torch.optim.Optimizer) -> None:
+        name, trainer = type(optimizer).__name__, self.trainer
+        twice = getattr(optimizer, "passes", 1) > 1
+        if not (twice or hasattr(self.loss, "update")):
+            return
+        if twice and trainer.accumulate_grad_batches != 1:
+            raise InputError(
+                f"{name} looks at each batch twice, which gradients accumulated over {trainer.accumulate_grad_batches} "
+                "batches do not allow; give --trainer.accumulate_grad_batches 1 and another --data.batch_size"
+            )
+        if self._scales_gradients():
+            part = name if twice else type(self.loss).__name__
+            raise InputError(
+                f"{part} reads the gradient's norm, which float16 scales (--trainer.precision {trainer.precision}); "
+                "give bf16-mixed or 32-true"
+            )
+
+    def _scales_gradients(self) -> bool:
+        return str(self.trainer.precision).startswith("16")
