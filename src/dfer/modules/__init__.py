@@ -1,7 +1,9 @@
 """Plug-ins and heads, one idea per file."""
 
 from dfer.modules.attention import SelfAttention
+from dfer.modules.dam import DAM
+from dfer.modules.dct import dct_filters
 from dfer.modules.s2am2 import S2AM2, S2AM2Cell
 from dfer.modules.temporal import BiLSTM
 
-__all__ = ["S2AM2", "BiLSTM", "S2AM2Cell", "SelfAttention"]
+__all__ = ["DAM", "S2AM2", "BiLSTM", "S2AM2Cell", "SelfAttention", "dct_filters"]

@@ -1,0 +1,149 @@
+"""The frequency branch of DAM."""
+
+import math
+from collections.abc import Callable
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.linalg import vector_norm
+
+from dfer.modules.dct import dct_filters
+from dfer.modules.temporal_attention import Attention, linear
+
+SIZE = 7  # of the DCT's images
+FREQUENCIES = SIZE * SIZE
+
+
+class FrequencyAttention(nn.Module):
+    """Give a gate for each place of each frame from its frequencies, disturbed and fitted: eq. 6-8.
+
+    Eq. 6, ``f_adv = f + a eps sign(f) + b sign(f) ||f - E[f]||``. ``f`` are the 49 DCT images of 7 x 7 (eq. 2-3) as
+    filters on the mean over channels of each frame (all channels share the filters, so that nothing but scale is lost),
+    the border repeated: zeros around it would make a constant map look busy. ``a`` (1 at the start) and ``b`` (0) are
+    learnt, one per frequency. ``eps`` is 0.1 times the root mean square of ``f`` in the clip and frequency, detached:
+    0.1 itself would drown a mean over channels. ``E[f]`` is one mean per frequency over the clips, frames and places of
+    the batch in training, and a running mean in evaluation (momentum 0.1, local to the rank, in float32), so that a
+    clip never depends on its batch mates. The norm is over the places of a frame, divided by ``sqrt(H W)``. ``sign``
+    has no gradient. The disturbance acts in evaluation too.
+
+    Eq. 7, ``f_dyn = tanh(alpha f_adv / sqrt(Var(f_adv) + 1e-6)) gamma + beta``, with the biased variance over the
+    frames and places of each clip and frequency, one ``alpha`` (0.5 at the start), and ``gamma`` and ``beta``
+    per frequency.
+
+    Then one head of self-attention between the places of each frame, and a linear map to one channel;
+    ``attention="conv"`` has a 7 x 7 convolution instead, its border repeated too. The gate is the sigmoid of that.
+
+    With ``track_running_stats`` set to False the running mean stands still, as batch norm's does.
+
+    Paper: HDF, Sec. 4.1.1, eq. 6-8.
+
+    Shape:
+        ``(B, C, T, H, W)`` -> ``(B, 1, T, H, W)``, in (0, 1).
+
+    Raises:
+        ValueError: an unknown attention.
+
+    Example:
+        >>> FrequencyAttention()(torch.randn(2, 32, 16, 5, 5)).shape
+        torch.Size([2, 1, 16, 5, 5])
+    """
+
+    filters: Tensor
+    running_mean: Tensor
+
+    def __init__(self, attention: str = "self", momentum: float = 0.1) -> None:
+        super().__init__()
+        if attention not in ("self", "conv"):
+            raise ValueError(f'attention {attention!r} is not known; give "self" or "conv"')
+        self.momentum = momentum
+        self.track_running_stats = True
+        self.register_buffer("filters", dct_filters(SIZE)[:, None], persistent=False)
+        self.register_buffer("running_mean", torch.zeros(FREQUENCIES, dtype=torch.float32))
+        self.a = nn.Parameter(torch.ones(FREQUENCIES))
+        self.b = nn.Parameter(torch.zeros(FREQUENCIES))
+        self.alpha = nn.Parameter(torch.tensor(0.5))
+        self.gamma = nn.Parameter(torch.ones(FREQUENCIES))
+        self.beta = nn.Parameter(torch.zeros(FREQUENCIES))
+        self.attend = PlaceAttention() if attention == "self" else PlaceConvolution()
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.decompose(x)
+        gate: Tensor = torch.sigmoid(self.attend(self.fit(self.disturb(f))))  # (B, T, 1, H, W)
+        return gate.transpose(1, 2)  # (B, 1, T, H, W)
+
+    def decompose(self, x: Tensor) -> Tensor:
+        """Filter each frame's mean over channels with the DCT images: eq. 2-3."""
+        mean = x.mean(1)  # (B, T, H, W)
+        padded = F.pad(mean.flatten(0, 1)[:, None], [SIZE // 2] * 4, mode="replicate")  # (B * T, 1, H + 6, W + 6)
+        f = F.conv2d(padded, self.filters.to(x.dtype))  # (B * T, 49, H, W)
+        return f.view(*mean.shape[:2], FREQUENCIES, *mean.shape[2:])  # (B, T, 49, H, W)
+
+    def disturb(self, f: Tensor) -> Tensor:
+        """Push each frequency away from zero, the more the farther the frame is from the mean: eq. 6."""
+        eps = 0.1 * f.detach().square().mean((1, 3, 4), keepdim=True).sqrt()  # (B, 1, 49, 1, 1)
+        distance: Tensor = vector_norm(f - self.mean(f), dim=(3, 4), keepdim=True) / math.sqrt(f.shape[3] * f.shape[4])
+        return f + f.sign() * (column(self.a) * eps + column(self.b) * distance)  # (B, T, 49, H, W)
+
+    def mean(self, f: Tensor) -> Tensor:
+        """Give E[f], of the batch in training, and carry it on for evaluation."""
+        if not self.training:
+            return column(self.running_mean)
+        mean = f.mean((0, 1, 3, 4))  # (49,)
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        return column(mean)
+
+    def fit(self, f: Tensor) -> Tensor:
+        """Bring each frequency of a clip to one scale: eq. 7."""
+        deviation = (f.var((1, 3, 4), correction=0, keepdim=True) + 1e-6).sqrt()  # (B, 1, 49, 1, 1)
+        return torch.tanh(self.alpha / deviation * f) * column(self.gamma) + column(self.beta)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Keep the running mean in float32 where the rest goes to a lower precision: it moves by small steps."""
+        before = self.running_mean
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.running_mean.dtype in (torch.bfloat16, torch.float16):
+            self.running_mean = before.to(self.running_mean.device, torch.float32)
+        return self
+
+
+class PlaceAttention(nn.Module):
+    """Let the places of each frame attend to each other, and map them to one channel.
+
+    Shape:
+        ``(B, T, 49, H, W)`` -> ``(B, T, 1, H, W)``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = Attention(FREQUENCIES)
+        self.out = nn.Linear(FREQUENCIES, 1)
+
+    def forward(self, f: Tensor) -> Tensor:
+        tokens = f.flatten(3).transpose(2, 3)  # (B, T, H * W, 49)
+        found = linear(self.out, self.attention(tokens.flatten(0, 1)))  # (B * T, H * W, 1)
+        return found.view(*f.shape[:2], 1, *f.shape[3:])  # (B, T, 1, H, W)
+
+
+class PlaceConvolution(nn.Module):
+    """Map the surroundings of each place to one channel, as the authors' code does in the place of attention.
+
+    Shape:
+        ``(B, T, 49, H, W)`` -> ``(B, T, 1, H, W)``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(FREQUENCIES, 1, SIZE, padding=SIZE // 2, padding_mode="replicate")
+
+    def forward(self, f: Tensor) -> Tensor:
+        found: Tensor = self.conv(f.flatten(0, 1).to(self.conv.weight.dtype))  # (B * T, 1, H, W)
+        return found.view(*f.shape[:2], 1, *f.shape[3:]).to(f.dtype)  # (B, T, 1, H, W)
+
+
+def column(per_frequency: Tensor) -> Tensor:
+    """Bring ``(49,)`` beside ``(B, T, 49, H, W)``."""
+    return per_frequency[:, None, None]
