@@ -52,6 +52,7 @@ MODELS = {
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "AmbiguityCalibrationLoss": lambda: dfer.losses.AmbiguityCalibrationLoss([9, 8, 7, 6, 5, 4, 0]),
     "ConfusionAware": lambda: dfer.losses.ConfusionAware(top_k=2),
+    "DistributionAwareLoss": lambda: dfer.losses.DistributionAwareLoss(label_smoothing=0.1),
     "SupCon": lambda: dfer.losses.SupCon(),
     "CrossEntropy": lambda: dfer.losses.CrossEntropy(label_smoothing=0.1),
     "WeightedSum": lambda: dfer.losses.WeightedSum([dfer.losses.CrossEntropy()], [0.5]),

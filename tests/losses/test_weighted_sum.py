@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from dfer.losses import CrossEntropy, WeightedSum
+from dfer.losses import CrossEntropy, DistributionAwareLoss, WeightedSum
 from dfer.types import Batch, Output
 
 
@@ -38,6 +38,24 @@ def test_binds_its_parts_and_holds_their_parameters() -> None:
     loss.bind("clips")
     assert part.dataset == "clips"
     assert len(list(loss.parameters())) == 1
+
+
+def test_tells_its_parts_the_norm_and_collects_what_they_report(batch: Batch) -> None:
+    part = DistributionAwareLoss(include_ce=False)
+    loss = WeightedSum([CrossEntropy(), WeightedSum([part, Norm()], [1.0, 1.0])], [1.0, 2.0])
+    assert loss.diagnostics() == {}
+    loss.update(3.0)
+    assert part.grad_norm == 3
+    loss(Output(torch.randn(2, 7), torch.randn(2, 4)), batch)
+    assert loss.diagnostics().keys() == part.diagnostics().keys()
+    assert loss.diagnostics()["lambda_sc"] == 0.25
+
+
+def test_of_two_reports_the_later_counts(batch: Batch) -> None:
+    parts = [DistributionAwareLoss(min_grad_norm=floor, include_ce=False) for floor in (3.0, 7.0)]
+    loss = WeightedSum([*parts], [1.0, 1.0])
+    loss(Output(torch.randn(2, 7), torch.randn(2, 4)), batch)
+    assert loss.diagnostics()["grad_norm"] == 7
 
 
 def test_cross_entropy_is_counted_once() -> None:

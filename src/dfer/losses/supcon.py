@@ -32,14 +32,32 @@ def supcon(embedding: Tensor, label: Tensor, temperature: float = 0.07, weight: 
     """
     check_temperature(temperature)
     with torch.autocast(embedding.device.type, enabled=False):
-        z = normalize(embedding.double() if embedding.dtype == torch.float64 else embedding.float(), dim=1)
+        z = unit_length(embedding)
         similarity = z @ z.T / temperature  # (B, B)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    return contrast(similarity, label, weight)
+
+
+def unit_length(embedding: Tensor) -> Tensor:
+    """Scale each embedding to length 1, in float32, or float64 where it is; zeros stay zeros.
+
+    Shape:
+        ``(B, D)`` -> ``(B, D)``.
+    """
+    return normalize(embedding.double() if embedding.dtype == torch.float64 else embedding.float(), dim=1)
+
+
+def contrast(similarity: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Average over anchors ``-log softmax`` of their positives, the diagonal left out; see `supcon` for weights.
+
+    Shape:
+        similarity ``(B, B)``, one row for each anchor, label ``(B,)``, weight ``(B,)`` -> scalar.
+    """
+    itself = torch.eye(len(label), dtype=torch.bool, device=label.device)
     counts = ~itself if weight is None else ~itself & (weight != 0)  # (B, B), which others a row looks at
     positive = (label[:, None] == label[None, :]) & counts
     if weight is not None:
         positive = positive & (weight != 0)[:, None]
-    finite = torch.finfo(z.dtype).min  # -inf: NaN on the way in an all-masked row, where anomaly detection stops
+    finite = torch.finfo(similarity.dtype).min  # -inf: NaN on the way in an all-masked row; anomaly detection stops
     log_prob = similarity.masked_fill(~counts, finite).log_softmax(dim=1).masked_fill(~positive, 0.0)
     number = positive.sum(dim=1)  # (B,)
     loss = -log_prob.sum(dim=1) / number.clamp(min=1)  # (B,)

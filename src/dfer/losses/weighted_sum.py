@@ -44,6 +44,22 @@ class WeightedSum(nn.Module):
             if bind is not None:
                 bind(train_dataset)
 
+    def update(self, grad_norm: float | Tensor) -> None:
+        """Tell every part that asks for it the norm of the sum's gradient."""
+        for part in self.losses:
+            update = getattr(part, "update", None)
+            if update is not None:
+                update(grad_norm)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Collect what the parts report of themselves; of two of the same name, the later part's."""
+        found: dict[str, Tensor] = {}
+        for part in self.losses:
+            report = getattr(part, "diagnostics", None)
+            if report is not None:
+                found |= report()
+        return found
+
     def forward(self, output: Output, batch: Batch) -> Tensor:
         terms = [weight * loss(output, batch) for weight, loss in zip(self.weights, self.losses)]
         return torch.stack(terms).sum()
