@@ -23,8 +23,8 @@ ROWS = [
 
 
 def test_there_are_papers_tables() -> None:
-    assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} <= set(PAPERS)
-    assert len(ROWS) > 40
+    assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} | {"hdf-3", "hdf-4"} <= set(PAPERS)
+    assert len(ROWS) > 56
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +50,17 @@ def test_a_row_makes_a_step(name: str, dataset: str, row: Row, dfew: Path) -> No
         batch = batch._replace(clip=module.mix(batch.clip, batch.label))
     before = [value.detach().clone() for value in module.parameters()]
     optimizer = module.optimizer(module.parameters())
-    loss = module.loss(module(batch.clip), batch)
-    loss.backward()
-    optimizer.step()
-    assert torch.isfinite(loss)
+    losses = []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses.append(module.loss(module(batch.clip), batch))
+        losses[-1].backward()
+        return losses[-1]
+
+    optimizer.step(closure)
+    assert torch.isfinite(torch.stack(losses)).all()
+    assert len(losses) == getattr(optimizer, "passes", 1)
     assert sum(not torch.equal(a, b) for a, b in zip(before, module.parameters())) > 0.9 * len(before)
 
 
@@ -78,3 +85,17 @@ def test_rows_that_the_paper_has_twice_share_their_run(tmp_path: Path) -> None:
     assert keys["safe-3"]["a none"] == keys["safe-4"]["g S2AM2, ACL"] == keys["safe-7"]["without TAM"]
     assert keys["safe-4"]["e TAM, S2AM2"] == keys["safe-6"]["a neither"]
     assert len({key for of_table in keys.values() for key in of_table.values()}) == 15
+
+
+def test_rows_of_hdf_that_the_paper_has_twice_share_their_run(tmp_path: Path) -> None:
+    keys = {}
+    for name in ("hdf-3", "hdf-4", "synthetic/hdf_kernels", "synthetic/hdf_stages"):
+        extra = ["--model.model.backbone.weights=none"]
+        keys[name] = {
+            run.row: run.key for run in plan(load_grid(name), BUDGETS["small"], tmp_path, seeds=1, extra=extra).runs
+        }
+    assert keys["hdf-3"]["c DSM"] == keys["hdf-4"]["a neither"] == keys["synthetic/hdf_stages"]["no DAM"]
+    assert keys["hdf-3"]["d DAM and DSM"] == keys["hdf-4"]["d frequency and time"]
+    assert keys["hdf-3"]["d DAM and DSM"] == keys["synthetic/hdf_kernels"]["tempered, eta 0.2, the paper"]
+    assert keys["hdf-3"]["d DAM and DSM"] == keys["synthetic/hdf_stages"]["stage 4"]
+    assert len({key for of_table in keys.values() for key in of_table.values()}) == 16

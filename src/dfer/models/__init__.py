@@ -1,7 +1,8 @@
 """Whole models: a clip of pixels in, logits out; their checkpoints and their cost."""
 
 from dfer.models.cost import PUBLISHED_GMAC, Cost, cost
+from dfer.models.hdf import HDF
 from dfer.models.recognizer import Recognizer
 from dfer.models.safe import SAFE
 
-__all__ = ["PUBLISHED_GMAC", "SAFE", "Cost", "Recognizer", "cost"]
+__all__ = ["HDF", "PUBLISHED_GMAC", "SAFE", "Cost", "Recognizer", "cost"]
