@@ -2,9 +2,26 @@
 
 from dfer.figures.confusion import confusion
 from dfer.figures.curves import curves
+from dfer.figures.embedding import embedding
 from dfer.figures.film_strip import film_strip
+from dfer.figures.heatmap import Heated, heatmap
+from dfer.figures.landscape import landscape
 from dfer.figures.reliability import reliability
 from dfer.figures.samples import contact_sheet
+from dfer.figures.scaling import scaling
 from dfer.figures.style import Figure, render
 
-__all__ = ["Figure", "confusion", "contact_sheet", "curves", "film_strip", "reliability", "render"]
+__all__ = [
+    "Figure",
+    "Heated",
+    "confusion",
+    "contact_sheet",
+    "curves",
+    "embedding",
+    "film_strip",
+    "heatmap",
+    "landscape",
+    "reliability",
+    "render",
+    "scaling",
+]
