@@ -46,6 +46,22 @@ MODELS = {
         frames=FRAMES,
         size=SIZE,
     ),
+    "hdf": part("models.HDF", backbone=part("backbones.x3d_s", width=0.25), frames=FRAMES, size=SIZE),
+    "hdf on r3d": part(
+        "models.HDF",
+        backbone=part("backbones.r3d_18", width=0.125),
+        stages=[2, 4],
+        attention="conv",
+        frames=FRAMES,
+        size=SIZE,
+    ),
+    "dam as a plug-in": part(
+        "models.SAFE",
+        backbone=part("backbones.r3d_18", width=0.125, plugins={"4": part("modules.DAM", channels=64, frames=1)}),
+        temporal=part("modules.BiLSTM", hidden_size=8),
+        frames=FRAMES,
+        size=SIZE,
+    ),
     "s2am2": recognizer("r3d_18", window=4, temporal=part("modules.S2AM2", input_size=64, hidden_size=8)),
     "bilstm": recognizer("r3d_18", window=4, temporal=part("modules.BiLSTM", input_size=64, hidden_size=8)),
 }
