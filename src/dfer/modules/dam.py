@@ -44,12 +44,10 @@ class DAM(nn.Module):
         for name, value in (("channels", channels), ("frames", frames)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
-        if temporal and channels < frames:
-            raise ValueError(f"channels {channels} for {frames} frames: the temporal branch needs one for each frame")
         self.channels = channels
         self.frames = frames
         self.frequency = FrequencyAttention(attention) if frequency else None
-        self.temporal = TemporalAttention(frames) if temporal else None
+        self.temporal = TemporalAttention(channels, frames) if temporal else None
         self.fusion = Fusion(channels) if frequency and temporal else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,13 +20,14 @@ class FrequencyAttention(nn.Module):
     """Give a gate for each place of each frame from its frequencies, disturbed and fitted: eq. 6-8.
 
     Eq. 6, ``f_adv = f + a eps sign(f) + b sign(f) ||f - E[f]||``. ``f`` are the 49 DCT images of 7 x 7 (eq. 2-3) as
-    filters on the mean over channels of each frame (all channels share the filters, so that nothing but scale is lost),
-    the border repeated: zeros around it would make a constant map look busy. ``a`` (1 at the start) and ``b`` (0) are
-    learnt, one per frequency. ``eps`` is 0.1 times the root mean square of ``f`` in the clip and frequency, detached:
-    0.1 itself would drown a mean over channels. ``E[f]`` is one mean per frequency over the clips, frames and places of
-    the batch in training, and a running mean in evaluation (momentum 0.1, local to the rank, in float32), so that a
-    clip never depends on its batch mates. The norm is over the places of a frame, divided by ``sqrt(H W)``. ``sign``
-    has no gradient. The disturbance acts in evaluation too.
+    filters on each frame's mean over channels (every channel would have the same filters, so the mean comes first, at
+    1/C of the cost), the border repeated: zeros around it would make a constant map look busy. ``a`` (1 at the start)
+    and ``b`` (0) are learnt, one per frequency. ``eps`` is 0.1 times the root mean square of ``f`` in the clip and
+    frequency, detached: 0.1 itself would drown a mean over channels. ``E[f]`` is one mean per frequency over the clips,
+    frames and places of the batch in training, with its gradient, and a running mean in evaluation, so that a clip
+    never depends on its batch mates (momentum 0.1 from 0 on, local to the rank, in float32; with
+    ``track_running_stats = False`` it stands still, all as batch norm's). The norm is over the places of a frame,
+    divided by ``sqrt(H W)``. ``sign`` has no gradient. The disturbance acts in evaluation too.
 
     Eq. 7, ``f_dyn = tanh(alpha f_adv / sqrt(Var(f_adv) + 1e-6)) gamma + beta``, with the biased variance over the
     frames and places of each clip and frequency, one ``alpha`` (0.5 at the start), and ``gamma`` and ``beta``
@@ -34,8 +35,6 @@ class FrequencyAttention(nn.Module):
 
     Then one head of self-attention between the places of each frame, and a linear map to one channel;
     ``attention="conv"`` has a 7 x 7 convolution instead, its border repeated too. The gate is the sigmoid of that.
-
-    With ``track_running_stats`` set to False the running mean stands still, as batch norm's does.
 
     Paper: HDF, Sec. 4.1.1, eq. 6-8.
 
@@ -83,10 +82,12 @@ class FrequencyAttention(nn.Module):
     def disturb(self, f: Tensor) -> Tensor:
         """Push each frequency away from zero, the more the farther the frame is from the mean: eq. 6."""
         eps = 0.1 * f.detach().square().mean((1, 3, 4), keepdim=True).sqrt()  # (B, 1, 49, 1, 1)
-        distance: Tensor = vector_norm(f - self.mean(f), dim=(3, 4), keepdim=True) / math.sqrt(f.shape[3] * f.shape[4])
+        distance: Tensor = vector_norm(f - self.expected(f), dim=(3, 4), keepdim=True) / math.sqrt(
+            f.shape[3] * f.shape[4]
+        )
         return f + f.sign() * (column(self.a) * eps + column(self.b) * distance)  # (B, T, 49, H, W)
 
-    def mean(self, f: Tensor) -> Tensor:
+    def expected(self, f: Tensor) -> Tensor:
         """Give E[f], of the batch in training, and carry it on for evaluation."""
         if not self.training:
             return column(self.running_mean)
@@ -98,15 +99,17 @@ class FrequencyAttention(nn.Module):
 
     def fit(self, f: Tensor) -> Tensor:
         """Bring each frequency of a clip to one scale: eq. 7."""
-        deviation = (f.var((1, 3, 4), correction=0, keepdim=True) + 1e-6).sqrt()  # (B, 1, 49, 1, 1)
-        return torch.tanh(self.alpha / deviation * f) * column(self.gamma) + column(self.beta)
+        centred = f - f.mean((1, 3, 4), keepdim=True)
+        variance = centred.square().mean((1, 3, 4), keepdim=True)  # (B, 1, 49, 1, 1), in half of the time of var
+        return torch.tanh(self.alpha / (variance + 1e-6).sqrt() * f) * column(self.gamma) + column(self.beta)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Keep the running mean in float32 where the rest goes to a lower precision: it moves by small steps."""
-        before = self.running_mean
+        """Keep filters and running mean in float32 where the rest goes below: the mean moves by small steps."""
+        before = dict(self.named_buffers(recurse=False))
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.running_mean.dtype in (torch.bfloat16, torch.float16):
-            self.running_mean = before.to(self.running_mean.device, torch.float32)
+        for name, buffer in self.named_buffers(recurse=False):
+            if buffer.dtype in (torch.bfloat16, torch.float16):
+                self.register_buffer(name, before[name].to(buffer.device, torch.float32), name == "running_mean")
         return self
 
 
@@ -125,7 +128,7 @@ class PlaceAttention(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         tokens = f.flatten(3).transpose(2, 3)  # (B, T, H * W, 49)
         found = linear(self.out, self.attention(tokens.flatten(0, 1)))  # (B * T, H * W, 1)
-        return found.view(*f.shape[:2], 1, *f.shape[3:])  # (B, T, 1, H, W)
+        return found.reshape(*f.shape[:2], 1, *f.shape[3:])  # (B, T, 1, H, W)
 
 
 class PlaceConvolution(nn.Module):

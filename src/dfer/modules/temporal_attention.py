@@ -20,16 +20,29 @@ class TemporalAttention(nn.Module):
     Paper: HDF, Sec. 4.1.2, eq. 9-10.
 
     Shape:
-        ``(B, C, T, H, W)``, ``C >= T`` -> ``(B, 1, T, 1, 1)``, in (0, 1).
+        ``(B, channels, frames, H, W)`` -> ``(B, 1, frames, 1, 1)``, in (0, 1).
+
+    Raises:
+        ValueError: fewer channels than frames.
 
     Example:
-        >>> TemporalAttention(frames=16)(torch.randn(2, 32, 16, 5, 5)).shape
+        >>> TemporalAttention(channels=32, frames=16)(torch.randn(2, 32, 16, 5, 5)).shape
         torch.Size([2, 1, 16, 1, 1])
     """
 
-    def __init__(self, frames: int) -> None:
+    bins: Tensor
+    inside: Tensor
+
+    def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
-        self.frames = frames
+        if channels < frames:
+            raise ValueError(
+                f"channels {channels} for {frames} frames: temporal attention needs at least one for each frame; "
+                "give it a later stage, or switch it off"
+            )
+        bins, inside = channel_bins(channels, frames)
+        self.register_buffer("bins", bins, persistent=False)
+        self.register_buffer("inside", inside, persistent=False)
         self.alpha = nn.Parameter(torch.tensor(0.5))
         self.beta = nn.Parameter(torch.tensor(0.5))
         self.gamma = nn.Parameter(torch.ones(frames, frames))
@@ -44,9 +57,9 @@ class TemporalAttention(nn.Module):
 
     def pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pool each frame into T bins of channels, over space first: ``(B, T, T)`` twice, rows frames."""
-        average = F.adaptive_avg_pool1d(x.mean((3, 4)).transpose(1, 2), self.frames)
-        largest = F.adaptive_max_pool1d(x.amax((3, 4)).transpose(1, 2), self.frames)
-        return average, largest
+        averages = x.mean((3, 4)).transpose(1, 2)[:, :, self.bins]  # (B, T, T, width)
+        largest = x.amax((3, 4)).transpose(1, 2)[:, :, self.bins]  # (B, T, T, width)
+        return (averages * self.inside).sum(3) / self.inside.sum(1), largest.amax(3)
 
     def compare(self, average: Tensor, largest: Tensor) -> Tensor:
         """Weigh each frame by how it differs from the others: eq. 9."""
@@ -54,6 +67,23 @@ class TemporalAttention(nn.Module):
         step = F.pad(vector_norm(average.diff(dim=1), dim=2, keepdim=True), (0, 0, 1, 0))  # (B, T, 1)
         pooled = self.gamma * (self.alpha * average + self.beta * largest)
         return torch.sigmoid(pooled + self.delta * far - step)  # (B, T, T)
+
+
+def channel_bins(channels: int, bins: int) -> tuple[Tensor, Tensor]:
+    """List the channels of each bin of torch's adaptive pooling, which ONNX does not know.
+
+    Shape:
+        -> channels ``(bins, width)``, where narrow bins repeat their last one; which of them are no repetition.
+
+    Example:
+        >>> index, inside = channel_bins(5, 3)
+        >>> index.tolist(), inside.sum(1).tolist()
+        ([[0, 1, 1], [1, 2, 3], [3, 4, 4]], [2, 3, 2])
+    """
+    spans = [range(k * channels // bins, -((k + 1) * channels // -bins)) for k in range(bins)]
+    place = range(max(map(len, spans)))
+    index = [[span[min(i, len(span) - 1)] for i in place] for span in spans]
+    return torch.tensor(index), torch.tensor([[i < len(span) for i in place] for span in spans])
 
 
 class Attention(nn.Module):
