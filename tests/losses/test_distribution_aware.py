@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dfer.losses import CrossEntropy, DistributionAwareLoss, cross_entropy, robust_supcon
 from dfer.types import Batch, Output
@@ -215,6 +216,30 @@ def test_float64_embeddings_keep_float64() -> None:
 def test_bad_arguments_are_refused_with_the_value(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         DistributionAwareLoss(**arguments)
+
+
+class Calls(TorchDispatchMode):
+    """Write down what is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_nothing_waits_for_a_gpu() -> None:
+    loss, output, batch = DistributionAwareLoss(), output_of(5), batch_of(LABEL)
+    with Calls() as calls:
+        loss(output, batch).backward()
+        loss.diagnostics()
+    assert "aten.mm.default" in calls.names
+    assert not [name for name in calls.names if "_local_scalar_dense" in name or "nonzero" in name]
+    distant = loss.to("meta")  # whose numbers cannot be read
+    distant.update(torch.ones((), device="meta"))
+    distant.update(2.0)
 
 
 def test_large_norms_end_in_cross_entropy() -> None:

@@ -64,7 +64,7 @@ def embeddings(count: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 @pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize(("temperature", "eta"), [(0.07, 0.2), (0.5, 0.2), (0.5, 1.0)])
+@pytest.mark.parametrize(("temperature", "eta"), [(0.07, 0.2), (0.5, 0.8)])
 @pytest.mark.parametrize("kernel_on", KERNELS)
 @pytest.mark.parametrize("detach", [True, False])
 @pytest.mark.parametrize("weights", ["none", "ones", "some"])
@@ -140,11 +140,9 @@ def test_collapse_minimises_the_loss_with_the_papers_constants() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("kernel_on", KERNELS)
 @pytest.mark.parametrize("detach", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_corners_are_finite_with_finite_gradients(
-    label: list[int], scale: float, kernel_on: Any, detach: bool, dtype: torch.dtype
-) -> None:
-    for weight in (None, torch.ones(len(label)), torch.zeros(len(label))):
+def test_corners_are_finite_with_finite_gradients(label: list[int], scale: float, kernel_on: Any, detach: bool) -> None:
+    ones, zeros = torch.ones(len(label)), torch.zeros(len(label))
+    for dtype, weight in ((torch.float32, None), (torch.bfloat16, ones), (torch.float32, zeros)):
         z = (embeddings(len(label), torch.float32).detach() * scale).to(dtype).requires_grad_()
         with torch.autograd.set_detect_anomaly(True):
             loss = robust_supcon(z, torch.tensor(label), detach_weights=detach, kernel_on=kernel_on, weight=weight)

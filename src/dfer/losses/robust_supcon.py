@@ -53,8 +53,7 @@ def log_negative_weight(
     if kernel_on == "none":
         return torch.zeros_like(cosine)
     width = eta * temperature if kernel_on == "tempered" else eta
-    finite = torch.finfo(cosine.dtype).min  # a row of nothing but -inf has no soft-max
-    return (-0.5 * (cosine / width - 1).square()).clamp(min=finite)
+    return -0.5 * (cosine / width - 1).square()
 
 
 def robust_supcon(
