@@ -149,6 +149,30 @@ def test_a_failure_in_the_second_pass_leaves_the_weights_where_they_were() -> No
     assert not optimizer.second_pass
 
 
+@pytest.mark.parametrize("at", ["zero_grad", "clear_autocast_cache"])
+def test_a_stop_between_the_passes_leaves_the_weights_where_they_were(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Ctrl-C comes between any two lines; whoever keeps the weights then must not keep moved ones."""
+    model = network()
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = SAM(model.parameters(), partial(torch.optim.SGD, lr=0.1))
+    x, y = batches(1)[0]
+    inner = closure_of(model, optimizer, x, y)
+
+    def stop(*_: object) -> None:
+        monkeypatch.undo()
+        assert not torch.equal(model[0].weight, before[0])
+        raise KeyboardInterrupt
+
+    def closure() -> Tensor:
+        loss = inner()
+        monkeypatch.setattr(*((optimizer, at) if at == "zero_grad" else (torch, at)), stop)
+        return loss
+
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(closure)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before))
+
+
 def test_a_closure_that_forgets_to_zero_does_not_add_the_passes() -> None:
     model, careful = network(), network()
     forgetful = SAM(model.parameters(), partial(torch.optim.SGD, lr=0.1))

@@ -104,12 +104,12 @@ class SAM(Optimizer):
         gradients = [p.grad for p in weights]
         self.grad_norm = get_total_norm(gradients)
         before = [p.clone() for p in weights]  # exactly where to come back to
-        if weights:
-            torch._foreach_add_(weights, torch._foreach_mul(gradients, self.rho / (self.grad_norm + 1e-12)))
-        self.zero_grad()
-        torch.clear_autocast_cache()  # it holds the weights from before
         self.second_pass = True
         try:
+            if weights:
+                torch._foreach_add_(weights, torch._foreach_mul(gradients, self.rho / (self.grad_norm + 1e-12)))
+            self.zero_grad()
+            torch.clear_autocast_cache()  # it holds the weights from before
             with torch.enable_grad():
                 closure()
         finally:

@@ -90,7 +90,7 @@ class RunKeeper(pl.Callback):
                 if metric == "war" or separately:
                     self._save(module, name, epoch)
         write_atomically(self.folder.metrics, as_csv(self.rows))
-        if module.step_log:
+        if any(module.step_log):
             self._write_steps(epoch, module.step_log)
         with SummaryWriter(str(self.folder.path / "tensorboard")) as board:
             for name, value in row.items():

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from dfer.datasets.base import ClipDataset
 from dfer.datasets.partners import Partnered
 from dfer.errors import InputError, ItemError
-from dfer.losses import CrossEntropy
+from dfer.losses import CrossEntropy, WeightedSum
 from dfer.metrics import evaluate
 from dfer.optim.sam import frozen_statistics, total_norm
 from dfer.transforms.mix import ClipMix, mix_generator
@@ -135,8 +135,9 @@ class Recognition(pl.LightningModule):
 
         A second pass of the same step then sees the loss so scaled, as does the first of the next.
         """
-        if self._pass == 1 and callable(update := getattr(self.loss, "update", None)):
-            update(total_norm(optimizer))
+        if self._pass == 1 and self._reads_norm():
+            loss: Any = self.loss
+            loss.update(total_norm(optimizer))
 
     def configure_gradient_clipping(
         self,
@@ -200,7 +201,10 @@ class Recognition(pl.LightningModule):
         groups: list[dict[str, Any]] = [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
         if own := [p for p in self.loss.parameters() if p.requires_grad]:
             groups.append({"params": own, "weight_decay": 0.0})
-        optimizer = self.optimizer(groups)
+        try:
+            optimizer = self.optimizer(groups)
+        except ValueError as error:
+            raise InputError(f"--model.optimizer: {error}") from error
         self._check_passes(optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = min(self.warmup_epochs * steps // max(self.trainer.max_epochs or 1, 1), steps - 1)
@@ -214,7 +218,7 @@ class Recognition(pl.LightningModule):
     def _check_passes(self, optimizer: torch.optim.Optimizer) -> None:
         name, trainer = type(optimizer).__name__, self.trainer
         twice = getattr(optimizer, "passes", 1) > 1
-        if not (twice or hasattr(self.loss, "update")):
+        if not (twice or self._reads_norm()):
             return
         if twice and trainer.accumulate_grad_batches != 1:
             raise InputError(
@@ -227,6 +231,11 @@ class Recognition(pl.LightningModule):
                 f"{part} reads the gradient's norm, which float16 scales (--trainer.precision {trainer.precision}); "
                 "give bf16-mixed or 32-true"
             )
+
+    def _reads_norm(self) -> bool:
+        """Tell whether the loss asks for the gradient's norm; a sum has `update` whatever its parts."""
+        parts = self.loss.losses if isinstance(self.loss, WeightedSum) else [self.loss]
+        return any(callable(getattr(part, "update", None)) for part in parts)
 
     def _scales_gradients(self) -> bool:
         return str(self.trainer.precision).startswith("16")
