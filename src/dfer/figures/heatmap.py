@@ -53,9 +53,11 @@ def heatmap(clips: Sequence[Heated], names: Sequence[str], columns: int = 8, not
         if wrong := [one.shape for one in clip.maps if one.shape != clip.frames.shape[:3]]:
             raise ValueError(f"{clip.title}: a map {wrong[0]} for frames {clip.frames.shape}")
     height, width = clips[0].frames.shape[1:3]
-    cell = 2.95 / columns  # inches, beside the names
+    beside = 0.15 + 0.057 * max(len(name) for name in ["frames", *names])  # inches that the names take
+    cell = max(1.75, 3.5 - beside) / columns
     block = (len(names) + 1) * cell * height / width
     figure, axes = new_panels(len(clips), 1, 3.5, len(clips) * (block + 0.2) + 0.45)
+    figure.set_layout_engine("compressed")  # for axes of a given shape
     for one, clip in zip(axes, clips):
         sheet, middles = _sheet(clip, columns)
         one.imshow(sheet, interpolation="antialiased")

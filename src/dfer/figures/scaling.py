@@ -38,7 +38,7 @@ def scaling(
             marker = "o" if len(epochs) < 30 else ""
             one.plot(list(epochs), list(values), label=name, color=colour, marker=marker, markersize=2)
         if len(series) > 1:
-            one.legend(frameon=False, fontsize=7)
+            one.legend(frameon=False, fontsize=7, handlelength=1)
         one.set_title(title, fontsize=8)
         one.set_yscale("log" if title in log else "linear")
         one.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=5))
