@@ -126,6 +126,14 @@ def test_other_training_clips_are_refused(finished: RunFolder, clips) -> None:  
         training_clips([Source.open(finished), moved], ["a", "b"])
 
 
+def test_clips_drawn_otherwise_are_refused(finished: RunFolder) -> None:
+    source = Source.open(finished)
+    arguments = source.description["args"] | {"test_fraction": 0.3}  # of no effect where the folders say the split
+    other = replace(source, description=source.description | {"args": arguments})
+    with pytest.raises(InputError, match="b was trained on other clips than a"):
+        training_clips([source, other], ["a", "b"])
+
+
 def test_no_shared_clip_is_refused(finished: RunFolder) -> None:
     source = Source.open(finished)
     everything = replace(source, manifest={"data": {"held_out_rows": list(range(30))}})

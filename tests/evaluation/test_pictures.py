@@ -78,7 +78,7 @@ def test_heatmaps_of_chosen_clips_and_of_clips_asked_for(
     assert main(["figures", str(finished.path), "--name", "heatmap", *where, *asked]) == 0
     drawn = (tmp_path / "heatmap.svg").read_text()
     assert all(text in drawn for text in (f"({ids[4]})", f"({ids[1]})", "Grad-CAM for the true class, stage 2"))
-    assert drawn.index("AdamW") < drawn.index("DSM")
+    assert drawn.index(">AdamW<") < drawn.index(">DSM<")
     assert main(["figures", str(finished.path), "--name", "heatmap", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "heatmap.svg").read_text().count("unsure: ") == 3
 
@@ -113,6 +113,10 @@ def test_loss_surfaces_beside_each_other(
     where = ["--beside", str(own_run.path), "--title", "AdamW", "--title", "DSM", "--out", str(tmp_path)]
     assert main(["figures", str(finished.path), "--name", "landscape", *where]) == 0
     np.testing.assert_array_equal(*seen)  # the same run twice
+    with np.load(tmp_path / "landscape.npz") as numbers:
+        assert numbers["names"].tolist() == ["AdamW", "DSM"]
+        np.testing.assert_array_equal(numbers["losses"], seen)
+        np.testing.assert_allclose(numbers["coordinates"], [-1, 0, 1])
     drawn = (tmp_path / "landscape.svg").read_text()
     assert all(f"{name} ({seen[0][1, 1]:.2f})" in drawn for name in ("AdamW", "DSM"))
 

@@ -1,6 +1,6 @@
 """Finished runs beside each other: what to call them, and whether they are of the same clips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dfer.errors import InputError
@@ -47,11 +47,28 @@ def predictions_of(runs: Sequence[RunFolder]) -> list[Predictions]:
                 f"{run.path} knows the labels {', '.join(one.labels)}, {runs[0].path} knows "
                 f"{', '.join(found[0].labels)}; compare runs of the same labels"
             )
-        if _data(run) != _data(runs[0]) or set(one.clip_id) != set(found[0].clip_id):
+        if not same_data(_data(run), _data(runs[0])) or set(one.clip_id) != set(found[0].clip_id):
             raise InputError(f"{run.path} was tested on other clips than {runs[0].path}; compare runs of the same data")
     return found
 
 
-def _data(run: RunFolder) -> tuple[str, dict[str, Any]]:
-    description = run.read_manifest()["data"]["description"]
-    return description["class"], {key: value for key, value in description["args"].items() if key not in PLACES}
+def same_data(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Tell by two data sets' descriptions whether they are of the same clips, wherever these lie and however large.
+
+    Example:
+        >>> dfew = {"class": "DFEW", "args": {"root": "/a", "fold": 1}}
+        >>> same_data(dfew, {"class": "DFEW", "args": {"root": "/b", "fold": 1}})
+        True
+        >>> same_data(dfew, {"class": "DFEW", "args": {"root": "/a", "fold": 2}})
+        False
+    """
+    one, other = (
+        {key: value for key, value in of["args"].items() if key not in PLACES} | {"class": of["class"]}
+        for of in (first, second)
+    )
+    return one == other
+
+
+def _data(run: RunFolder) -> dict[str, Any]:
+    description: dict[str, Any] = run.read_manifest()["data"]["description"]
+    return description

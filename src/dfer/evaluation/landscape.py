@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfer.errors import InputError
+from dfer.evaluation.beside import same_data
 from dfer.evaluation.source import Source
 
 CLIPS = 64
@@ -114,7 +115,7 @@ def training_clips(sources: Sequence[Source], names: Sequence[str], count: int =
     for name, source, one in zip(names, sources, sets):
         if one.labels != source.loaded.input_spec.labels:
             raise InputError(f"{name} knows other labels than its data has; its loss there means nothing")
-        same = len(one) == len(sets[0]) and np.array_equal(one.targets, sets[0].targets)
+        same = same_data(source.description, sources[0].description) and np.array_equal(one.targets, sets[0].targets)
         if not same or any(one.clip_id(row) != sets[0].clip_id(row) for row in range(len(one))):
             raise InputError(f"{name} was trained on other clips than {names[0]}; compare runs of the same data")
     held_out: set[int] = set()

@@ -1,6 +1,7 @@
 """``dfer figures``: the pictures of a run from what it saved, or a sheet of drawn faces."""
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ def figures(
     """Draw the figures of a run; or, of drawn faces, a sheet of samples and one of mixed clips.
 
     By name only: ``embedding``, the test clips in the plane (t-SNE); ``heatmap``, where the model looks (Grad-CAM for
-    the true class); ``landscape``, the loss around the weights, which takes minutes on a CPU.
+    the true class); ``landscape``, the loss around the weights, which takes minutes on a CPU and leaves its
+    numbers in ``landscape.npz``.
 
     Args:
         source: a run folder, ``synthetic/easy`` or ``synthetic/wild``.
@@ -72,7 +74,7 @@ def figures(
     compared: dict[str, Callable[[], Figure]] = {
         "embedding": lambda: _embedding(runs, names),
         "heatmap": lambda: _heatmap(runs, names, clip or [], data),
-        "landscape": lambda: _landscape(runs, names, data),
+        "landscape": lambda: _landscape(runs, names, data, folder),
     }
     for one in name or made:
         figure = (compared | made)[one]()
@@ -173,13 +175,16 @@ def _heatmap(runs: list[RunFolder], names: list[str], ids: list[str], data: Path
     return draw.heatmap(shown, names, note=f"Grad-CAM for the true class, stage {stages}")
 
 
-def _landscape(runs: list[RunFolder], names: list[str], data: Path | None) -> Figure:
+def _landscape(runs: list[RunFolder], names: list[str], data: Path | None, folder: Path) -> Figure:
     from dfer.evaluation.landscape import surface, training_clips
 
     sources = [Source.open(run, data) for run in runs]
     surfaces = {}
     for name, source, (clips, label) in zip(names, sources, training_clips(sources, names)):
         coordinates, surfaces[name] = surface(source.loaded.model, clips, label, description=name)
+    numbers = io.BytesIO()
+    np.savez(numbers, coordinates=coordinates, names=np.array(names), losses=np.stack(list(surfaces.values())))
+    write_atomically(folder / "landscape.npz", numbers.getvalue())
     return draw.landscape(coordinates, surfaces)
 
 

@@ -53,7 +53,7 @@ def landscape(
     norm = LogNorm(low, high)
     columns = min(2, len(surfaces))
     rows = -(-len(surfaces) // columns)
-    figure, axes = new_panels(rows, columns, 3.5, rows * 3.1 / columns + 0.4)
+    figure, axes = new_panels(rows, columns, 3.5, rows * 2.75 / columns + 0.3)
     middle = len(coordinates) // 2
     for one, (name, surface) in zip(axes, surfaces.items()):
         shown = np.clip(np.where(np.isfinite(surface), surface, high), low, high)
@@ -67,7 +67,8 @@ def landscape(
     for one in axes[len(surfaces) :]:
         one.set_axis_off()
     for place, one in enumerate(axes[: len(surfaces)]):
-        one.set_xlabel("first direction")
+        if place + columns >= len(surfaces):
+            one.set_xlabel("first direction")
         if place % columns == 0:
             one.set_ylabel("second direction")
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, shrink=0.8, pad=0.02, aspect=25)
