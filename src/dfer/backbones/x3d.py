@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dfer.backbones.depthwise import Depthwise3D, DepthwiseInTime
 from dfer.backbones.plugins import place
 from dfer.backbones.weights import load_weights, read_weights
 from dfer.errors import InputError
@@ -206,7 +207,6 @@ class _Block(nn.Module):
         super().__init__()
         inner = int(2.25 * channels)
         strides = (1, stride, stride)
-        depthwise = nn.Conv3d(inner, inner, kernel_size=3, stride=strides, padding=1, groups=inner, bias=False)
         self.branch1_conv = None
         self.branch1_norm = None
         if stride != 1 or before != channels:
@@ -218,7 +218,7 @@ class _Block(nn.Module):
                 conv_a=nn.Conv3d(before, inner, kernel_size=1, bias=False),
                 norm_a=nn.BatchNorm3d(inner),
                 act_a=nn.ReLU(inplace=True),
-                conv_b=depthwise,
+                conv_b=Depthwise3D(inner, stride),
                 norm_b=nn.Sequential(nn.BatchNorm3d(inner), _Excitation(inner) if excited else nn.Identity()),
                 act_b=nn.SiLU(inplace=True),
                 conv_c=nn.Conv3d(inner, channels, kernel_size=1, bias=False),
@@ -235,8 +235,7 @@ class _Block(nn.Module):
 
 def _stem(channels: int) -> nn.Sequential:
     in_space = nn.Conv3d(3, channels, kernel_size=(1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1), bias=False)
-    in_time = nn.Conv3d(channels, channels, kernel_size=(5, 1, 1), padding=(2, 0, 0), groups=channels, bias=False)
-    both = nn.Sequential(OrderedDict(conv_t=in_space, conv_xy=in_time))  # named as published
+    both = nn.Sequential(OrderedDict(conv_t=in_space, conv_xy=DepthwiseInTime(channels)))  # named as published
     return nn.Sequential(OrderedDict(conv=both, norm=nn.BatchNorm3d(channels), activation=nn.ReLU(inplace=True)))
 
 
