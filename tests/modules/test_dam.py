@@ -196,8 +196,8 @@ def test_gives_the_type_of_its_input(weights: torch.dtype, branches: tuple[bool,
 
 
 def test_gates_of_bfloat16_features_are_in_float32() -> None:
-    dam = DAM(6, 4).eval()
-    x = torch.randn(2, 6, 4, 3, 3, dtype=torch.bfloat16, requires_grad=True)
+    dam = random_dam(6, 4).float()
+    x = torch.randn(2, 6, 4, 5, 5, dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = dam(x)
     assert torch.equal(y, x * dam.scale(x.float()).bfloat16())

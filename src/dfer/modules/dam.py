@@ -16,7 +16,8 @@ class DAM(nn.Module):
     ``x * (l_t (1 + g_t) + l_s (1 + g_s))``: a gate per place from :class:`FrequencyAttention`, one per frame from
     :class:`TemporalAttention`, weighed against each other for each clip by :class:`Fusion`. That is eq. 8, 10 and 12 in
     one product: no gate is repeated to the size of the feature. With one branch the output is that branch's alone,
-    with none it is the input itself. The gates are computed in float32, also under autocast.
+    with none it is the input itself. The gates are computed in float32, also under autocast; ``dam.frequency(x)`` and
+    ``dam.temporal(x)`` give them.
 
     Paper: HDF, Sec. 4.1, eq. 6-12.
 

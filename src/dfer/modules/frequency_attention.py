@@ -82,9 +82,8 @@ class FrequencyAttention(nn.Module):
     def disturb(self, f: Tensor) -> Tensor:
         """Push each frequency away from zero, the more the farther the frame is from the mean: eq. 6."""
         eps = 0.1 * f.detach().square().mean((1, 3, 4), keepdim=True).sqrt()  # (B, 1, 49, 1, 1)
-        distance: Tensor = vector_norm(f - self.expected(f), dim=(3, 4), keepdim=True) / math.sqrt(
-            f.shape[3] * f.shape[4]
-        )
+        distance: Tensor = vector_norm(f - self.expected(f), dim=(3, 4), keepdim=True)  # (B, T, 49, 1, 1)
+        distance = distance / math.sqrt(f.shape[3] * f.shape[4])
         return f + f.sign() * (column(self.a) * eps + column(self.b) * distance)  # (B, T, 49, H, W)
 
     def expected(self, f: Tensor) -> Tensor:
