@@ -48,7 +48,10 @@ def test_the_defaults_are_the_papers_and_our_decisions() -> None:
     output, batch = output_of(5), batch_of(LABEL)
     robust = robust_supcon(output.embedding, batch.label, 0.07, 0.2, 0.1, kernel_on="tempered")
     expected = 0.5 * cross_entropy(output.logits, batch.label) + 0.5 * robust
-    torch.testing.assert_close(DistributionAwareLoss()(output, batch), expected)
+    loss = DistributionAwareLoss()
+    torch.testing.assert_close(loss(output, batch), expected)
+    loss.update(0.0)
+    assert loss.grad_norm == 0.25
 
 
 def test_without_cross_entropy_it_is_contrast_alone() -> None:

@@ -156,4 +156,4 @@ def between_class_cosine(cosine: Tensor, label: Tensor, weight: Tensor, otherwis
     there = weight != 0
     different = (label[:, None] != label[None, :]) & there[:, None] & there[None, :]
     number = different.sum()
-    return torch.where(number > 0, (cosine * different).sum() / number.clamp(min=1), otherwise.to(cosine))
+    return torch.where(number > 0, (cosine * different).sum() / number, otherwise.to(cosine))
