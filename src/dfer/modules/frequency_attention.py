@@ -74,10 +74,12 @@ class FrequencyAttention(nn.Module):
 
     def decompose(self, x: Tensor) -> Tensor:
         """Filter each frame's mean over channels with the DCT images: eq. 2-3."""
-        mean = x.mean(1)  # (B, T, H, W)
-        padded = F.pad(mean.flatten(0, 1)[:, None], [SIZE // 2] * 4, mode="replicate")  # (B * T, 1, H + 6, W + 6)
+        mean = x.mean(1).flatten(0, 1)[:, None]  # (B * T, 1, H, W)
+        level = mean.mean((2, 3), keepdim=True)  # all but the first image sum to 0; without it rounding would not
+        padded = F.pad(mean - level, [SIZE // 2] * 4, mode="replicate")  # (B * T, 1, H + 6, W + 6)
         f = F.conv2d(padded, self.filters.to(x.dtype))  # (B * T, 49, H, W)
-        return f.view(*mean.shape[:2], FREQUENCIES, *mean.shape[2:])  # (B, T, 49, H, W)
+        f[:, :1] += SIZE * level
+        return f.view(*x.shape[:1], *x.shape[2:3], FREQUENCIES, *x.shape[3:])  # (B, T, 49, H, W)
 
     def disturb(self, f: Tensor) -> Tensor:
         """Push each frequency away from zero, the more the farther the frame is from the mean: eq. 6."""
