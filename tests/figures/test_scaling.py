@@ -23,6 +23,18 @@ def test_panels_series_and_scales() -> None:
     assert render(figure, "svg")
 
 
+@pytest.mark.parametrize("values", [[12.0, 25.0], [2.0, 0.0004], [3.0, 3.0]])
+def test_a_logarithmic_axis_has_few_plain_numbers(values: list[float]) -> None:
+    figure = scaling([0, 1], {"g": {"g": values}}, log=["g"])
+    render(figure, "svg")
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    shown = [label.get_text() for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    assert 1 <= len(shown) <= 6
+    assert all(float(text) > 0 for text in shown)
+    assert not any(label.get_text() for label in axes.get_yticklabels(minor=True))
+
+
 def test_an_epoch_without_a_value_leaves_a_gap() -> None:
     assert render(scaling([0, 1, 2], {"g": {"g": [1.0, float("nan"), 0.1]}}, log=["g"]), "svg")
 

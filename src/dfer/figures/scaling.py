@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dfer.figures.panels import new_panels
 from dfer.figures.style import ACCENT, SECOND
@@ -40,10 +41,20 @@ def scaling(
         if len(series) > 1:
             one.legend(frameon=False, fontsize=7, handlelength=1)
         one.set_title(title, fontsize=8)
-        one.set_yscale("log" if title in log else "linear")
+        if title in log:
+            _logarithmic(one)
         one.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=5))
     for one in axes[max(0, len(panels) - columns) : len(panels)]:
         one.set_xlabel("epoch")
     for one in axes[len(panels) :]:
         one.set_axis_off()
     return figure
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Scale a panel's values by their logarithm, with plain numbers at few ticks also within one power of ten."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator() if high > 20 * low else MaxNLocator(4))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
