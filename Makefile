@@ -51,7 +51,7 @@ layers: .venv/dev
 	fi
 	@touch $@
 
-results: .venv/dev  ## make docs/results again: about two hours on two cores
+results: .venv/dev  ## make docs/results again: some four hours on two cores
 	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
 	test -f runs/pretrain/run.json || \
 		$(BIN)/dfer train synthetic/pretrain --trainer.precision bf16-mixed --out runs/pretrain
@@ -61,11 +61,39 @@ results: .venv/dev  ## make docs/results again: about two hours on two cores
 	$(BIN)/dfer table safe-7 --budget small --seeds 3 --format markdown > docs/results/safe-7.md
 	$(BIN)/dfer table synthetic/longer --budget small --format markdown > docs/results/longer.md
 	$(BIN)/dfer table synthetic/quickstart --budget paper --format markdown > docs/results/quickstart_models.md
+	test -f runs/pretrain_clips/run.json || \
+		$(BIN)/dfer train synthetic/pretrain_clips --trainer.precision bf16-mixed --out runs/pretrain_clips
+	test -f runs/pretrain_x3d/run.json || \
+		$(BIN)/dfer train synthetic/pretrain_clips --trainer.precision bf16-mixed --out runs/pretrain_x3d \
+			--model.model.backbone dfer.backbones.x3d_s --model.model.backbone.width 1.0
+	for name in hdf-3 hdf-4 synthetic/hdf_kernels synthetic/hdf_stages synthetic/hdf_x3d; do \
+		$(BIN)/dfer table $$name --budget small --format markdown > docs/results/$$(basename $$name).md; \
+	done
+	$(MAKE) hdf-figures
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
-	for name in loader generator index s2am2 mix; do \
+	for name in loader generator index s2am2 mix sam dam; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json
+
+HDF := $(BIN)/dfer train synthetic/hdf --trainer.precision bf16-mixed
+PLAIN := --model.model.frequency false --model.model.temporal false
+ADAMW := --model.loss dfer.losses.CrossEntropy --model.optimizer torch.optim.AdamW --model.optimizer.lr 0.0005 \
+	--model.optimizer.weight_decay 0.05 --model.optimizer.fused true
+FOUR := runs/hdf-a --beside runs/hdf-b --beside runs/hdf-c --beside runs/hdf-d \
+	--title baseline --title DAM --title DSM --title HDF
+
+hdf-figures: .venv/dev  # the four rows of Table 3 once more, by name, and what they look like
+	test -f runs/hdf-a/run.json || $(HDF) $(PLAIN) $(ADAMW) --out runs/hdf-a
+	test -f runs/hdf-b/run.json || $(HDF) $(ADAMW) --out runs/hdf-b
+	test -f runs/hdf-c/run.json || $(HDF) $(PLAIN) --out runs/hdf-c
+	test -f runs/hdf-d/run.json || $(HDF) --out runs/hdf-d
+	$(BIN)/dfer figures $(FOUR) --name embedding --out docs/results/hdf
+	$(BIN)/dfer figures runs/hdf-a --beside runs/hdf-d --title baseline --title HDF --name heatmap --out docs/results/hdf
+	$(BIN)/dfer figures runs/hdf-b --beside runs/hdf-d --title AdamW --title DSM --name landscape --out docs/results/hdf
+	$(BIN)/dfer figures runs/hdf-d --name scaling --out docs/results/hdf
+	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz
+	$(BIN)/python benchmarks/negatives.py runs/hdf-a runs/hdf-d --title baseline --title HDF > docs/results/hdf-kernels.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
