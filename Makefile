@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: quickstart test test-slow check format lint types layers results clean
+.PHONY: quickstart test test-slow check format lint types layers results hdf-figures clean
 
 quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
 	$(BIN)/dfer quickstart
@@ -93,7 +93,7 @@ hdf-figures: .venv/dev  # the four rows of Table 3 once more, by name, and what 
 	$(BIN)/dfer figures runs/hdf-b --beside runs/hdf-d --title AdamW --title DSM --name landscape --out docs/results/hdf
 	$(BIN)/dfer figures runs/hdf-d --name scaling --out docs/results/hdf
 	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz
-	$(BIN)/python benchmarks/negatives.py runs/hdf-a runs/hdf-d --title baseline --title HDF > docs/results/hdf-kernels.md
+	$(BIN)/python benchmarks/negatives.py runs/hdf-a runs/hdf-d --title baseline --title HDF > docs/results/hdf-negatives.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
