@@ -49,6 +49,10 @@ def test_timed_steps_grow_with_the_epochs() -> None:
     assert long > 5 * short
 
 
+def test_steps_of_two_passes_are_timed() -> None:
+    assert timed_steps(["synthetic/hdf", *SMOKE, "--model.model.backbone.weights=none"]) > 0
+
+
 def test_timed_steps_refuse_missing_data() -> None:
     with pytest.raises(InputError, match=r"--data\.root"):
         timed_steps(["folder/baseline", "--model.model.backbone.weights=null"])

@@ -66,12 +66,17 @@ def timed_steps(arguments: Sequence[str]) -> float:
     module.train()
     optimizer = module.optimizer([{"params": list(module.parameters())}])
     batch = next(iter(data.train_dataloader()))
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = module.loss(module.model(batch.clip), batch)
+        loss.backward()
+        return loss
+
     spent = []
     for _ in range(STEPS + 1):
         start = time.perf_counter()
-        optimizer.zero_grad()
-        module.loss(module.model(batch.clip), batch).backward()
-        optimizer.step()
+        optimizer.step(closure)
         spent.append(time.perf_counter() - start)
     a_step = statistics.median(spent[1:])  # the first one warms up
     epochs = int(configured.trainer["max_epochs"] or 1)
