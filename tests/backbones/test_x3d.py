@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from dfer.backbones import x3d_l, x3d_m, x3d_s, x3d_xs
 from dfer.backbones.x3d import X3D, _multiple_of_8
 from dfer.errors import InputError
-from dfer.models import SAFE, Recognizer
+from dfer.models import SAFE, Recognizer, cost
 from dfer.modules import S2AM2
 
 ALL = {"xs": x3d_xs, "s": x3d_s, "m": x3d_m, "l": x3d_l}
@@ -43,8 +43,10 @@ def test_equals_pytorchvideo(name: str, create_x3d: Callable[..., nn.Module], tm
     depth = 5.0 if name == "l" else 2.2
     reference = create_x3d(input_clip_length=4, input_crop_size=64, depth_factor=depth)
     torch.save({"model_state": reference.state_dict()}, tmp_path / "X3D.pyth")
-    model = ALL[name](weights=str(tmp_path / "X3D.pyth"), num_classes=400).double().eval()
-    model.load_state_dict(reference.state_dict())  # the whole file in float64
+    model = ALL[name](weights=str(tmp_path / "X3D.pyth"), num_classes=400)
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[key], value.to(loaded[key].dtype)) for key, value in reference.state_dict().items())
+    model.double().eval().load_state_dict(reference.state_dict())  # what the file has beyond float32
     clip = torch.randn(2, 3, 4, 64, 64, dtype=torch.float64)
     with torch.no_grad():
         assert_close(model.logits(clip), reference(clip), rtol=1e-9, atol=1e-9)
@@ -91,6 +93,14 @@ def test_size_is_the_published_one(name: str) -> None:
     assert len(whole.state_dict()) == 563
     assert sum(value.numel() for value in whole.parameters()) == pytest.approx(3.79e6, rel=0.005)
     assert sum(value.numel() for value in backbone.parameters()) == pytest.approx(2.99e6, rel=0.005)
+
+
+@pytest.mark.parametrize(("name", "gmac"), [("xs", 0.60), ("s", 1.96), ("m", 4.73), ("l", 18.37)])
+def test_costs_what_its_paper_says(name: str, gmac: float) -> None:
+    frames, size = CLIPS[name]
+    with torch.device("meta"):
+        model = Recognizer(ALL[name](), frames=frames, size=size)
+    assert cost(model).gmac == pytest.approx(gmac, abs=0.005)
 
 
 def test_a_backbone_leaves_the_classifier_of_its_weights_out(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str, *,
         if value.shape != state[name].shape:
             found, wanted = tuple(state[name].shape), tuple(value.shape)
             raise InputError(
-                f"weights {source} are of another width: {name} is {found}, wanted {wanted}; match `width`"
+                f"weights {source} are of another width: {name} is {found}, wanted {wanted}; match `width` "
+                "and the number of classes"
             )
     module.load_state_dict(state)
