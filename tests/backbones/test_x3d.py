@@ -127,8 +127,22 @@ def test_any_length_and_size(frames: int, size: int) -> None:
     assert features.isfinite().all()
 
 
+def test_a_block_starts_as_its_shortcut() -> None:
+    block = x3d_s(width=0.125).blocks[1].res_blocks[1].eval()  # type: ignore[index, union-attr]
+    x = torch.rand(1, 8, 4, 6, 6)
+    assert torch.equal(block(x), x)  # type: ignore[operator]
+
+
+def awake(backbone: nn.Module) -> nn.Module:
+    """Let each block do something, which at the start passes its input on."""
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.uniform_(module.weight, 0.5, 2)
+    return backbone
+
+
 def test_every_frame_and_pixel_counts() -> None:
-    backbone = x3d_s(width=0.25).double().eval()
+    backbone = awake(x3d_s(width=0.25)).double().eval()
     clip = torch.randn(1, 3, 5, 40, 40, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(backbone(clip).sum(), clip)
     assert (gradient.abs().sum(dim=1) > 0).all()
@@ -230,7 +244,7 @@ def test_scales_are_sane_before_training() -> None:
     assert 0.3 < min(found) < max(found) < 10
     assert 0.1 < features.std() < 2
     assert (features > 0).float().mean() == pytest.approx(0.5, abs=0.2)
-    features.square().mean().backward()
+    awake(backbone)(torch.randn(2, 3, 4, 64, 64)).square().mean().backward()
     gradients = [float(value.grad.norm()) for value in backbone.parameters() if value.grad is not None]
     assert len(gradients) == len(list(backbone.parameters()))
     assert min(gradients) > 0

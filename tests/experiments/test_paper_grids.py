@@ -1,4 +1,4 @@
-"""The papers' tables as packaged grids: each row of each is built and makes one step, on drawn and on DFEW's layout."""
+"""The papers' tables as packaged grids: each row of each is built and makes steps, on drawn and on DFEW's layout."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def dfew(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "dataset", "row"), ROWS)
-def test_a_row_makes_a_step(name: str, dataset: str, row: Row, dfew: Path) -> None:
+def test_a_row_makes_steps(name: str, dataset: str, row: Row, dfew: Path) -> None:
     extra = ["--model.model.backbone.weights=none", "--data.batch_size=4", "--data.workers=0"]
     extra += ["--model.model.backbone.width=0.125", "--model.model.size=32"]
     if dataset == "synthetic":
@@ -58,9 +58,10 @@ def test_a_row_makes_a_step(name: str, dataset: str, row: Row, dfew: Path) -> No
         losses[-1].backward()
         return losses[-1]
 
-    optimizer.step(closure)
+    for _ in range(2):  # in the first, X3D's blocks still pass their input on
+        optimizer.step(closure)
     assert torch.isfinite(torch.stack(losses)).all()
-    assert len(losses) == getattr(optimizer, "passes", 1)
+    assert len(losses) == 2 * getattr(optimizer, "passes", 1)
     assert sum(not torch.equal(a, b) for a, b in zip(before, module.parameters())) > 0.9 * len(before)
 
 
