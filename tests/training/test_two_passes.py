@@ -54,6 +54,8 @@ class Net(nn.Module):
 class ByNorm(nn.Module):
     """Cross-entropy times the latest norm, 1 at first; keeps what is asked of it, in order."""
 
+    reads_grad_norm = True
+
     def __init__(self) -> None:
         super().__init__()
         self.norm = 1.0
@@ -63,8 +65,8 @@ class ByNorm(nn.Module):
         self.norm = float(grad_norm)
         self.asked.append(("update", self.norm))
 
-    def diagnostics(self) -> dict[str, float]:
-        return {"norm": self.norm, "double": 2 * self.norm}
+    def diagnostics(self) -> dict[str, Tensor]:
+        return {"norm": torch.tensor(self.norm), "double": torch.tensor(2 * self.norm)}
 
     def forward(self, output: Output, batch: Batch) -> Tensor:
         self.asked.append(("forward", self.norm))

@@ -47,6 +47,7 @@ class DistributionAwareLoss(nn.Module):
     """
 
     grad_norm: Tensor
+    reads_grad_norm = True
 
     def __init__(
         self,
@@ -112,9 +113,8 @@ class DistributionAwareLoss(nn.Module):
         """Say what the latest forward in training mode was made of; empty before the first.
 
         ``lambda_ce``, ``lambda_sc`` and ``grad_norm`` are those that it used; ``between_class_cosine`` is the mean
-        cosine between clips of different classes (1 is collapse; without such clips it is that of the batch before, at
-        first 0); ``trace`` is that of the covariance of the embeddings at length 1 (0 is collapse). Clips of weight 0
-        are in neither.
+        cosine between clips of different classes (1 is collapse; NaN where there are none); ``trace`` is that of the
+        covariance of the embeddings at length 1 (0 is collapse). Clips of weight 0 are in neither.
 
         Shape:
             scalars, without gradient, where the loss is.
@@ -131,29 +131,27 @@ class DistributionAwareLoss(nn.Module):
             loss = loss + lambda_ce * self.cross_entropy(output, batch)
         if self.training:
             cosine = terms.cosine.detach()
-            before = self._latest.get("between_class_cosine", torch.zeros_like(lambda_ce))
             self._latest = {
                 "lambda_ce": lambda_ce,
                 "lambda_sc": lambda_sc,
                 "grad_norm": self.grad_norm.clone(),
-                "between_class_cosine": between_class_cosine(cosine, batch.label, batch.weight, before),
+                "between_class_cosine": between_class_cosine(cosine, batch.label, batch.weight),
                 "trace": terms.trace.detach(),
             }
         return loss
 
 
-def between_class_cosine(cosine: Tensor, label: Tensor, weight: Tensor, otherwise: Tensor) -> Tensor:
-    """Average the cosines between clips of different classes whose weight is not 0; ``otherwise`` where there are none.
+def between_class_cosine(cosine: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+    """Average the cosines between clips of different classes whose weight is not 0; NaN where there are none.
 
     Shape:
-        cosine ``(B, B)``, label ``(B,)``, weight ``(B,)``, otherwise scalar -> scalar.
+        cosine ``(B, B)``, label ``(B,)``, weight ``(B,)`` -> scalar.
 
     Example:
         >>> cosine = torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.3], [0.1, 0.3, 1.0]])
-        >>> between_class_cosine(cosine, torch.tensor([0, 0, 1]), torch.ones(3), torch.tensor(0.0))
+        >>> between_class_cosine(cosine, torch.tensor([0, 0, 1]), torch.ones(3))
         tensor(0.2000)
     """
     there = weight != 0
     different = (label[:, None] != label[None, :]) & there[:, None] & there[None, :]
-    number = different.sum()
-    return torch.where(number > 0, (cosine * different).sum() / number, otherwise.to(cosine))
+    return (cosine * different).sum() / different.sum()

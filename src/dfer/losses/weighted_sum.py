@@ -13,6 +13,7 @@ class WeightedSum(nn.Module):
     """Add losses, each times its weight.
 
     A part that contains cross-entropy says so by ``include_ce``; at most one part may, so that it is counted once.
+    A part that asks for the gradient's norm says so by ``reads_grad_norm``, and is told in ``update``.
 
     Raises:
         ValueError: no parts, not one finite weight each, or cross-entropy counted twice.
@@ -36,6 +37,7 @@ class WeightedSum(nn.Module):
         self.losses: Sequence[nn.Module] = nn.ModuleList(losses)  # type: ignore[assignment]
         self.weights = tuple(weights)
         self.include_ce = bool(counted)
+        self.reads_grad_norm = any(getattr(part, "reads_grad_norm", False) for part in losses)
 
     def bind(self, train_dataset: object) -> None:
         """Tell every part that asks for it what is trained on."""
@@ -47,9 +49,8 @@ class WeightedSum(nn.Module):
     def update(self, grad_norm: float | Tensor) -> None:
         """Tell every part that asks for it the norm of the sum's gradient."""
         for part in self.losses:
-            update = getattr(part, "update", None)
-            if update is not None:
-                update(grad_norm)
+            if getattr(part, "reads_grad_norm", False):
+                part.update(grad_norm)  # type: ignore[operator]
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Collect what the parts report of themselves; of two of the same name, the later part's."""

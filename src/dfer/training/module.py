@@ -1,5 +1,6 @@
 """The Lightning module: it trains whatever model with whatever loss, and knows neither by name."""
 
+import math
 from collections.abc import Iterable
 from statistics import fmean
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from dfer.datasets.base import ClipDataset
 from dfer.datasets.partners import Partnered
 from dfer.errors import InputError, ItemError
-from dfer.losses import CrossEntropy, WeightedSum
+from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
 from dfer.optim.sam import frozen_statistics, total_norm
 from dfer.transforms.mix import ClipMix, mix_generator
@@ -115,7 +116,9 @@ class Recognition(pl.LightningModule):
         if self._pass > 1:
             return loss
         if callable(diagnostics := getattr(self.loss, "diagnostics", None)):
-            self.step_log.append({name: float(value) for name, value in diagnostics().items()})
+            told: dict[str, Tensor] = diagnostics()
+            values = torch.stack(list(told.values())).tolist() if told else []  # one wait for the device
+            self.step_log.append({name: value for name, value in zip(told, values) if not math.isnan(value)})
         right = (output.logits.argmax(1) == batch.label).sum()
         self._train_sums += torch.stack(
             [loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]
@@ -133,7 +136,8 @@ class Recognition(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Tell a loss that scales itself by the gradient its norm: of the first pass, before any clipping.
 
-        A second pass of the same step then sees the loss so scaled, as does the first of the next.
+        It says that it wants to know by ``reads_grad_norm``. A second pass of the same step then sees the loss so
+        scaled, as does the first of the next.
         """
         if self._pass == 1 and self._reads_norm():
             loss: Any = self.loss
@@ -233,9 +237,7 @@ class Recognition(pl.LightningModule):
             )
 
     def _reads_norm(self) -> bool:
-        """Tell whether the loss asks for the gradient's norm; a sum has `update` whatever its parts."""
-        parts = self.loss.losses if isinstance(self.loss, WeightedSum) else [self.loss]
-        return any(callable(getattr(part, "update", None)) for part in parts)
+        return bool(getattr(self.loss, "reads_grad_norm", False))
 
     def _scales_gradients(self) -> bool:
         return str(self.trainer.precision).startswith("16")
