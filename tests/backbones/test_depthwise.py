@@ -71,6 +71,9 @@ def test_bfloat16_autocast(kind: str) -> None:
 
 def test_a_whole_networks_gradients_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = x3d_s(width=0.25).double()
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.uniform_(module.weight, 0.5, 2)  # or no gradient would reach the filters
     clip = torch.randn(2, 3, 4, 40, 40, dtype=torch.float64)
 
     def gradients() -> list[Tensor]:

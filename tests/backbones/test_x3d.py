@@ -252,7 +252,7 @@ def test_scales_are_sane_before_training() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_batch_of_one_trains(dtype: torch.dtype) -> None:
-    model = Recognizer(x3d_s(width=0.25), frames=4, size=48).train()
+    model = Recognizer(awake(x3d_s(width=0.25)), frames=4, size=48).train()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         model(torch.randint(0, 256, (1, 3, 4, 48, 48), dtype=torch.uint8)).logits.square().sum().backward()
     for value in model.parameters():
