@@ -92,7 +92,7 @@ hdf-figures: .venv/dev  # the four rows of Table 3 once more, by name, and what 
 	$(BIN)/dfer figures runs/hdf-a --beside runs/hdf-d --title baseline --title HDF --name heatmap --out docs/results/hdf
 	$(BIN)/dfer figures runs/hdf-b --beside runs/hdf-d --title AdamW --title DSM --name landscape --out docs/results/hdf
 	$(BIN)/dfer figures runs/hdf-d --name scaling --out docs/results/hdf
-	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz
+	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz docs/results/hdf/heatmap.svg  # megabytes
 	$(BIN)/python benchmarks/negatives.py runs/hdf-a runs/hdf-d --title baseline --title HDF > docs/results/hdf-negatives.md
 
 clean:
