@@ -71,7 +71,7 @@ results: .venv/dev  ## make docs/results again: some four hours on two cores
 	done
 	$(MAKE) hdf-figures
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
-	for name in loader generator index s2am2 mix sam dam; do \
+	for name in loader generator index s2am2 mix sam dam depthwise; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json

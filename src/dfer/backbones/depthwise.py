@@ -12,9 +12,8 @@ from torch.nn.grad import conv2d_weight
 class Depthwise3D(nn.Conv3d):
     """Filter each channel alone, 3x3x3, with a backward pass that is fast on a processor.
 
-    There torch's own takes ten to fifty times as long as the forward pass, longer yet in bfloat16. This one gives the
-    same gradients in a third to a fifth of the time, in bfloat16 in less than a tenth: a step of X3D takes half the
-    time, in bfloat16 a fifth. The gradients cannot be differentiated again.
+    There torch's own takes many times as long as the forward pass, in bfloat16 yet more. This one gives the same
+    gradients; ``benchmarks/depthwise.py`` says what a step of X3D gains. They cannot be differentiated again.
 
     Example:
         >>> import torch
