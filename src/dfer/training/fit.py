@@ -10,7 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from dfer.errors import InputError
-from dfer.models import checkpoint
+from dfer.models import checkpoint, cost
 from dfer.models.build import build as build_model
 from dfer.runs import RunFolder, write_atomically
 from dfer.training.callbacks import ResumeState, RunKeeper, TrainingProgress
@@ -73,6 +73,8 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
         config = _take_labels(module.model, config, labels)
     try:
         module.bind(data.train_set)
+        with suppress(RuntimeError):  # a model of one's own need not run without computing
+            cost(module.model)  # do its parts fit each other?
     except ValueError as error:
         raise InputError(f"{configured.recipe}: {error}") from error
     about = _about(arguments, configured, data) | {"init": begun_from}
