@@ -78,7 +78,7 @@ def figures(
     }
     for one in name or made:
         figure = (compared | made)[one]()
-        suffixes = {"samples": ("png",), "mix": ("jpg",), "heatmap": ("svg", "pdf", "png")}.get(one, ("svg", "pdf"))
+        suffixes = {"samples": ("png",), "mix": ("jpg",), "heatmap": ("svg", "pdf", "jpg")}.get(one, ("svg", "pdf"))
         for suffix in suffixes:
             path = folder / f"{one}.{suffix}"
             write_atomically(path, draw.render(figure, suffix))
