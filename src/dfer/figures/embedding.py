@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dfer.figures.panels import new_panels
-from dfer.figures.style import class_colour
+from dfer.figures.style import class_colour, new_panels
 
 Points = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Where each clip lies, ``(N, 2)``, and its class, ``(N,)``."""

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dfer.figures.panels import new_panels
+from dfer.figures.style import new_panels
 
 MAP = "inferno"
 STRENGTH = 0.75

@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dfer.figures.panels import new_panels
+from dfer.figures.style import new_panels
 
 LEVELS = 14
 

@@ -6,8 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from dfer.figures.panels import new_panels
-from dfer.figures.style import ACCENT, SECOND
+from dfer.figures.style import ACCENT, SECOND, new_panels
 
 
 def scaling(
