@@ -66,7 +66,7 @@ results: .venv/dev  ## make docs/results again: some four hours on two cores
 	test -f runs/pretrain_x3d/run.json || \
 		$(BIN)/dfer train synthetic/pretrain_clips --trainer.precision bf16-mixed --out runs/pretrain_x3d \
 			--model.model.backbone dfer.backbones.x3d_s --model.model.backbone.width 1.0
-	for name in hdf-3 hdf-4 synthetic/hdf_kernels synthetic/hdf_stages synthetic/hdf_x3d; do \
+	for name in hdf-3 hdf-4 synthetic/hdf_kernels synthetic/hdf_floor synthetic/hdf_stages synthetic/hdf_x3d; do \
 		$(BIN)/dfer table $$name --budget small --format markdown > docs/results/$$(basename $$name).md; \
 	done
 	$(MAKE) hdf-figures

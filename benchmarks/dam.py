@@ -29,7 +29,11 @@ def measure(batch: int, rounds: int, training: bool) -> list[dict[str, object]]:
     parts: dict[str, tuple[nn.Module, Tensor]] = {"x3d": (backbone, torch.randn(batch, 3, FRAMES, SIZE, SIZE))}
     for stage, channels in backbone.stage_channels.items():
         side = SIZE // 2 ** (stage + 1)
-        parts[str(stage)] = (DAM(channels, FRAMES), torch.randn(batch, channels, FRAMES, side, side))
+        feature = torch.randn(batch, channels, FRAMES, side, side)
+        parts[str(stage)] = (
+            DAM(channels, FRAMES),
+            feature.contiguous(memory_format=torch.channels_last_3d),
+        )  # as X3D's
     for module, x in parts.values():
         module.train(training)
         seconds(module, x, training)  # warm

@@ -130,7 +130,7 @@ def test_foreign_weights_are_listed() -> None:
 
 def test_a_run_of_ours_gives_its_backbone(tmp_path: Path) -> None:
     from dfer.backbones import r3d_18
-    from dfer.models import Recognizer
+    from dfer.models import HDF, Recognizer
     from dfer.models.checkpoint import save
     from dfer.runs import RunFolder
 
@@ -143,6 +143,11 @@ def test_a_run_of_ours_gives_its_backbone(tmp_path: Path) -> None:
     for source in (tmp_path, file):
         loaded = r3d_18(weights=str(source), width=0.125).state_dict()
         assert all(torch.equal(value, loaded[name]) for name, value in model.backbone.state_dict().items())
+    with_dam = HDF(backbone=r3d_18(width=0.125), frames=4, size=32)
+    whole = {"class_path": "dfer.models.HDF", "init_args": config["init_args"]}
+    save(with_dam, file, config=whole, about={})  # its plug-ins stay where they are
+    loaded = r3d_18(weights=str(tmp_path), width=0.125).state_dict()
+    assert all(torch.equal(value, with_dam.backbone.state_dict()[name]) for name, value in loaded.items())
     with pytest.raises(InputError, match="no such file or run"):
         r3d_18(weights=str(tmp_path / "elsewhere"))
     with pytest.raises(InputError, match="no such file or run"):

@@ -19,12 +19,17 @@ ROWS = [
     for dataset in DATASETS
     for row in load_grid(name, dataset).rows
     if not row.published_only and row.predictions == "test"
+] + [
+    pytest.param(name, "synthetic", row, id=f"{name}-{row.name}")
+    for name in grid_names()
+    if name.startswith("synthetic/hdf_")
+    for row in load_grid(name).rows
 ]
 
 
 def test_there_are_papers_tables() -> None:
     assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} | {"hdf-3", "hdf-4"} <= set(PAPERS)
-    assert len(ROWS) > 56
+    assert len(ROWS) > 73
 
 
 @pytest.fixture(scope="session")

@@ -98,10 +98,25 @@ def test_weights_of_a_backbone_alone_are_loaded_below_dam(tmp_path: Path) -> Non
         assert torch.equal(model.backbone.state_dict()[name], value)
 
 
-@pytest.mark.parametrize("stages", [[5], [0, 4]])
-def test_an_absent_stage_is_refused(stages: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"stage \d; this backbone has the stages 1, 2, 3, 4"):
+@pytest.mark.parametrize("stages", [[5], [0, 4], ["a"]])
+def test_an_absent_stage_is_refused(stages: list[object]) -> None:
+    with pytest.raises(ValueError, match=r"stage (\d|a); this backbone has the stages 1, 2, 3, 4"):
         small(stages=stages)
+
+
+@pytest.mark.parametrize("stages", [[4, 4], [3, 4]])
+def test_two_plugins_after_one_stage_are_refused(stages: list[int]) -> None:
+    backbone = r3d_18(width=0.25, plugins={3: nn.Identity()})
+    with pytest.raises(ValueError, match="give each stage one"):
+        HDF(backbone=backbone, frames=8, size=32, stages=stages)
+
+
+def test_the_embedding_is_taken_before_dropout() -> None:
+    torch.manual_seed(0)
+    model = small(dropout=0.5).train()
+    output = model(clips(4))
+    assert (output.embedding == 0).float().mean() < 0.3
+    assert not torch.allclose(model.classifier(output.embedding), output.logits)
 
 
 def test_fewer_channels_than_frames_are_refused() -> None:

@@ -321,7 +321,7 @@ def test_refuses_bad_arguments() -> None:
     with pytest.raises(ValueError, match=r"frames -1 must be at least 1"):
         DAM(8, -1, temporal=False)
     with pytest.raises(ValueError, match=r"attention 'cbam' is not known"):
-        DAM(8, 4, attention="cbam")
+        DAM(8, 4, frequency=False, attention="cbam")
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 5, 3, 3), (2, 5, 4, 3, 3), (6, 4, 3, 3), (2, 6, 4, 3), (1, 2, 6, 4, 3, 3)])

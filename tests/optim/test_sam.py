@@ -1,5 +1,7 @@
 """SAM against its algorithm by hand."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -213,6 +215,22 @@ def test_a_saved_state_goes_on_exactly(inner: dict[str, bool]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), second.parameters()))
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copy_goes_on_as_the_original(duplicate: Callable[[Any], Any]) -> None:
+    model = network()
+    optimizer = SAM(model.parameters(), partial(torch.optim.AdamW, lr=1e-2), rho=0.3)
+    data = batches(4)
+    for x, y in data[:2]:
+        optimizer.step(closure_of(model, optimizer, x, y))
+    other, of_other = duplicate((model, optimizer))
+    assert of_other.rho == 0.3
+    for x, y in data[2:]:
+        optimizer.step(closure_of(model, optimizer, x, y))
+        of_other.step(closure_of(other, of_other, x, y))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters()))
+    assert not torch.equal(next(model.parameters()), next(network().parameters()))
+
+
 def test_a_scheduler_drives_the_inner_optimiser_also_after_a_load() -> None:
     model = network()
     optimizer = SAM(model.parameters(), partial(torch.optim.SGD, lr=1.0))
@@ -272,6 +290,7 @@ def test_bfloat16_around_the_step_sees_the_moved_weights() -> None:
 
         with torch.autocast("cpu", torch.bfloat16, enabled=around):
             optimizer.step(closure)
+            optimizer.step(closure)  # nor any that were moved the step before
         results.append([p.detach().clone() for p in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*results))
 
@@ -324,6 +343,11 @@ def test_frozen_statistics_leave_evaluation_and_untracked_norms_alone() -> None:
         frozen = model[0](x)
     assert torch.equal(model[0](x), frozen)
     assert not model[1].track_running_stats
+    norm = nn.InstanceNorm1d(3, track_running_stats=True).eval()
+    with frozen_statistics(norm):
+        frozen = norm(x[..., None].expand(4, 3, 2))
+    assert torch.equal(norm(x[..., None].expand(4, 3, 2)), frozen)
+    assert frozen.std() > 0  # by the running statistics, not the clip's own
 
 
 def test_frozen_statistics_thaw_after_an_error_and_when_not_wanted() -> None:

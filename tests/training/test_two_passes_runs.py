@@ -156,6 +156,7 @@ def test_a_loss_that_is_not_finite_in_either_pass_leaves_the_epoch_before(
     [
         ([*SAM_OPTIONS, "--trainer.accumulate_grad_batches", "2"], "SAM looks at each batch twice"),
         ([*SAM_OPTIONS, "--trainer.precision", "16-true"], "SAM reads the gradient's norm"),
+        ([*SAM_OPTIONS, "--trainer.precision", "bf16-true"], "too coarse for SAM's small move"),
         ([*DSM_OPTIONS, "--trainer.precision", "16-true"], "DistributionAwareLoss reads the gradient's norm"),
         ([*SAM_OPTIONS, "--model.optimizer.rho", "0"], "rho 0.0 is not positive"),
         ([*SAM_OPTIONS, "--model.optimizer.base_optimizer.lr=-1"], "learning rate: -1.0"),

@@ -18,6 +18,6 @@ def place(plugins: Mapping[int, nn.Module] | None, stages: Collection[int]) -> n
         )
     """
     for stage in plugins or {}:
-        if int(stage) not in stages:
+        if str(stage) not in map(str, stages):
             raise ValueError(f"plugins for stage {stage}; this backbone has the stages {', '.join(map(str, stages))}")
     return nn.ModuleDict({str(stage): plugin for stage, plugin in (plugins or {}).items()})

@@ -26,7 +26,8 @@ def read_weights(weights: str, published: type[WeightsEnum] | Mapping[str, str])
 
     Args:
         weights: a name in ``published`` (``KINETICS400_V1``), a URL (``...#sha256=DIGEST`` to check it), the path
-            of a ``.safetensors`` or ``.pth`` file, or a run folder of ours. Of a whole model its backbone is taken.
+            of a ``.safetensors`` or ``.pth`` file, or a run folder of ours. Of a whole model its backbone is taken,
+            without plug-ins.
         published: torchvision's weights of this model, or URLs by name.
 
     Raises:
@@ -48,7 +49,11 @@ def read_weights(weights: str, published: type[WeightsEnum] | Mapping[str, str])
             f"published name ({names}); null starts fresh"
         )
     state = read_state_dict(path)
-    of_backbone = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
+    of_backbone = {
+        name.removeprefix(BACKBONE): value
+        for name, value in state.items()
+        if name.startswith(BACKBONE) and not name.startswith(f"{BACKBONE}plugins.")
+    }
     return of_backbone or state
 
 
@@ -64,7 +69,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"):  # torch's second line about a file that it refuses anyway
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever a damaged file leads it to
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__  # no advice
         raise InputError(f"{path} holds no plain weights ({reason}); save a state dict there") from error
     for nest in ("state_dict", "model_state"):  # pytorchvideo's files have the latter
         if isinstance(state, Mapping) and isinstance(state.get(nest), Mapping):

@@ -24,11 +24,11 @@ SIZE: Final = 32
 ROUNDS: Final = 20
 
 ABOUT: Final = (
-    f"Clips are shuffled {ROUNDS} times into batches of {SIZE}. The kernel weighs each clip of another class by how "
-    f"near its similarity to the anchor is to η. `tempered`, the paper's: it is the cosine over {TEMPERATURE}; "
-    "`cosine`: it is the cosine; `none`: all weights are 1, the plain supervised contrastive loss. Shown are the mean "
-    "of these weights, the share of them above 0.01, and the part of the denominator of Eq. 13 that these clips hold, "
-    "averaged over anchors with a positive."
+    f"Test clips are shuffled {ROUNDS} times into batches of {SIZE}, as `dfew/hdf` has them. The kernel weighs each "
+    "clip of another class by how near its similarity to the anchor is to η. `tempered`, the paper's: it is the cosine "
+    f"over {TEMPERATURE}; `cosine`: it is the cosine; `none`: all weights are 1, the plain supervised contrastive "
+    "loss. Shown are the mean of these weights, the share of them above 0.01, and the part of the denominator of Eq. "
+    "13 that these clips hold, averaged over anchors with a positive."
 )
 
 

@@ -19,9 +19,9 @@ class DistributionAwareLoss(nn.Module):
     ``g`` and ``g`` the loss, so ``g`` starts at 1, ``update`` takes the norm measured with the lambdas in force, and
     the next loss has the new ones; both scales are 1.
 
-    Unlike the paper, ``g`` is never below ``min_grad_norm``: else, as soon as the gradient of cross-entropy alone is
-    below 1, ``g`` shrinks with each step towards 0 and classification is no longer trained. Of the contrastive part,
-    `robust_supcon` says what to watch.
+    Unlike the paper, ``g`` is never below ``min_grad_norm``: else, where the contrastive part has no gradient left (as
+    after collapse) and that of cross-entropy alone is below 1, ``g`` shrinks with each step towards 0 and
+    classification is no longer trained. Of the contrastive part, `robust_supcon` says what to watch.
 
     Args:
         temperature, eta, ib_weight, kernel_on: of `robust_supcon`.

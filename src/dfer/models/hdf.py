@@ -66,6 +66,9 @@ class HDF(nn.Module):
         channels: dict[int, int] = self.backbone.stage_channels  # type: ignore[assignment]
         steps: dict[int, int] = self.backbone.stage_frames(frames)  # type: ignore[operator]
         place(dict.fromkeys(stages, nn.Identity()), channels)  # refuses a stage that is not there
+        taken = [*self.backbone.plugins, *map(str, stages)]  # type: ignore[misc]
+        if len(set(taken)) < len(taken):
+            raise ValueError(f"plug-ins after the stages {', '.join(taken)}; give each stage one, in stages or plugins")
         if frequency or temporal:
             self.backbone.plugins.update(  # type: ignore[union-attr, operator]
                 {str(stage): DAM(channels[stage], steps[stage], frequency, temporal, attention) for stage in stages}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.modules.frequency_attention import FrequencyAttention
+from dfer.modules.frequency_attention import FrequencyAttention, check_attention
 from dfer.modules.temporal_attention import TemporalAttention
 
 
@@ -45,6 +45,7 @@ class DAM(nn.Module):
         for name, value in (("channels", channels), ("frames", frames)):
             if value < 1:
                 raise ValueError(f"{name} {value} must be at least 1")
+        check_attention(attention)
         self.channels = channels
         self.frames = frames
         self.frequency = FrequencyAttention(attention) if frequency else None

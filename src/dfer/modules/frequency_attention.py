@@ -54,8 +54,7 @@ class FrequencyAttention(nn.Module):
 
     def __init__(self, attention: str = "self", momentum: float = 0.1) -> None:
         super().__init__()
-        if attention not in ("self", "conv"):
-            raise ValueError(f'attention {attention!r} is not known; give "self" or "conv"')
+        check_attention(attention)
         self.momentum = momentum
         self.track_running_stats = True
         self.register_buffer("filters", dct_filters(SIZE)[:, None], persistent=False)
@@ -151,3 +150,13 @@ class PlaceConvolution(nn.Module):
 def column(per_frequency: Tensor) -> Tensor:
     """Bring ``(49,)`` beside ``(B, T, 49, H, W)``."""
     return per_frequency[:, None, None]
+
+
+def check_attention(attention: str) -> None:
+    """Refuse another attention over places than there is.
+
+    Raises:
+        ValueError: with its name.
+    """
+    if attention not in ("self", "conv"):
+        raise ValueError(f'attention {attention!r} is not known; give "self" or "conv"')

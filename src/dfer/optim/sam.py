@@ -31,7 +31,7 @@ class SAM(Optimizer):
 
     The inner optimiser's groups and state are this one's, so a scheduler drives both and ``state_dict`` is the inner
     one's. Gradients in float16 behind a scaler, or accumulated over several steps, are not gradients of one loss at one
-    point: do not mix them with SAM.
+    point: do not mix them with SAM. Weights in bfloat16 are too coarse for so small a move; autocast is fine.
 
     Args:
         params: tensors or groups, as for any optimiser.
@@ -76,6 +76,16 @@ class SAM(Optimizer):
         self.defaults = self.base_optimizer.defaults
         self.param_groups = self.base_optimizer.param_groups
         self.state = self.base_optimizer.state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what a copy needs: torch's own keeps no inner optimiser."""
+        return super().__getstate__() | {"base_optimizer": self.base_optimizer, "rho": self.rho}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "base_optimizer" in state:  # a copy; torch calls this for a loaded state too
+            self.second_pass, self.grad_norm = False, torch.tensor(math.nan)
+            self._share()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what ``state_dict`` gave: the inner optimiser's state."""
@@ -138,7 +148,9 @@ def frozen_statistics(model: nn.Module, frozen: bool = True) -> Iterator[None]:
         >>> normalised.detach().flatten(), norm.running_mean, norm.num_batches_tracked
         (tensor([-1.0000,  1.0000]), tensor([0.]), tensor(0))
     """
-    tracking: list[Any] = [part for part in model.modules() if frozen and getattr(part, "track_running_stats", False)]
+    tracking: list[Any] = [
+        part for part in model.modules() if frozen and part.training and getattr(part, "track_running_stats", False)
+    ]
     momenta = [getattr(part, "momentum", None) for part in tracking]
     for part in tracking:
         part.track_running_stats = False

@@ -229,6 +229,8 @@ class Recognition(pl.LightningModule):
                 f"{name} looks at each batch twice, which gradients accumulated over {trainer.accumulate_grad_batches} "
                 "batches do not allow; give --trainer.accumulate_grad_batches 1 and another --data.batch_size"
             )
+        if twice and str(trainer.precision) == "bf16-true":
+            raise InputError(f"weights in bfloat16 are too coarse for {name}'s small move; give bf16-mixed or 32-true")
         if self._scales_gradients():
             part = name if twice else type(self.loss).__name__
             raise InputError(
