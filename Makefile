@@ -83,13 +83,14 @@ ADAMW := --model.loss dfer.losses.CrossEntropy --model.optimizer torch.optim.Ada
 FOUR := runs/hdf-a --beside runs/hdf-b --beside runs/hdf-c --beside runs/hdf-d \
 	--title baseline --title DAM --title DSM --title HDF
 
-hdf-figures: .venv/dev  # the four rows of Table 3 once more, by name, and what they look like
+hdf-figures: .venv/dev  # the rows of Table 3 once more, by name, and what they look like
 	test -f runs/hdf-a/run.json || $(HDF) $(PLAIN) $(ADAMW) --out runs/hdf-a
 	test -f runs/hdf-b/run.json || $(HDF) $(ADAMW) --out runs/hdf-b
 	test -f runs/hdf-c/run.json || $(HDF) $(PLAIN) --out runs/hdf-c
 	test -f runs/hdf-d/run.json || $(HDF) --out runs/hdf-d
+	test -f runs/hdf-3/run.json || $(HDF) --model.model.stages '[3]' --out runs/hdf-3
 	$(BIN)/dfer figures $(FOUR) --name embedding --out docs/results/hdf
-	$(BIN)/dfer figures runs/hdf-a --beside runs/hdf-d --title baseline --title HDF --name heatmap --out docs/results/hdf
+	$(BIN)/dfer figures runs/hdf-a --beside runs/hdf-3 --title baseline --title HDF --name heatmap --out docs/results/hdf
 	$(BIN)/dfer figures runs/hdf-b --beside runs/hdf-d --title AdamW --title DSM --name landscape --out docs/results/hdf
 	$(BIN)/dfer figures runs/hdf-d --name scaling --out docs/results/hdf
 	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz docs/results/hdf/heatmap.svg  # megabytes
