@@ -55,6 +55,8 @@ def test_command_line_is_one_of_ours(where: str, line: str) -> None:
         command, bound, _ = cli.build_app().parse_args(words[1:], exit_on_error=False, print_error=False)
         assert callable(command), where
         assert bound is not None
+    elif words[0] == "python":
+        assert (ROOT / words[1]).is_file(), where
     else:
         assert words[0] in {"git", "cd", "pip"}, f"{where}: what is {words[0]}?"
 
