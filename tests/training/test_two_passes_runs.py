@@ -173,6 +173,7 @@ def test_what_does_not_go_together_is_one_line(
     assert lines[0].startswith("dfer: ")
     assert said in lines[0]
     assert "fault" not in lines[0]
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_sam_and_its_settings_can_be_put_into_a_recipe() -> None:

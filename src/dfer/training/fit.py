@@ -80,6 +80,7 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     about = _about(arguments, configured, data) | {"init": begun_from}
     keeper = RunKeeper(folder, config, about, data.validation_name)
     trainer = _trainer(configured.trainer, [keeper, TrainingProgress(data.validation_name), ResumeState(folder)])
+    module.build_optimizer(trainer)  # refuses what does not go together before anything is written
     write_atomically(folder.config, configured.text)
     if state == "finished":
         return folder

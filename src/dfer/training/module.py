@@ -152,7 +152,7 @@ class Recognition(pl.LightningModule):
         """Clip the gradient that the step is made with, not that of a pass before."""
         if not gradient_clip_val or self._pass < getattr(optimizer, "passes", 1):
             return
-        if self._scales_gradients():  # Lightning knows which optimisers it may clip then
+        if _scales_gradients(self.trainer):  # Lightning knows which optimisers it may clip then
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         weights = [p for group in optimizer.param_groups for p in group["params"]]
@@ -200,8 +200,12 @@ class Recognition(pl.LightningModule):
         self.validation_metrics = {name: float(found[name]) for name in ("war", "uar", "ece", "nll", "brier")}
         self.validation_metrics["loss"] = float(loss.mean())
 
-    def configure_optimizers(self) -> Any:
-        """Build the optimiser, and the schedule per step."""
+    def build_optimizer(self, trainer: pl.Trainer) -> torch.optim.Optimizer:
+        """Build the optimiser.
+
+        Raises:
+            InputError: settings that it does not take, or a trainer that it does not go with.
+        """
         groups: list[dict[str, Any]] = [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
         if own := [p for p in self.loss.parameters() if p.requires_grad]:
             groups.append({"params": own, "weight_decay": 0.0})
@@ -209,7 +213,12 @@ class Recognition(pl.LightningModule):
             optimizer = self.optimizer(groups)
         except ValueError as error:
             raise InputError(f"--model.optimizer: {error}") from error
-        self._check_passes(optimizer)
+        self._check_passes(optimizer, trainer)
+        return optimizer
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser, and the schedule per step."""
+        optimizer = self.build_optimizer(self.trainer)
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = min(self.warmup_epochs * steps // max(self.trainer.max_epochs or 1, 1), steps - 1)
         cosine = CosineAnnealingLR(optimizer, T_max=max(steps - warmup, 1), eta_min=self.min_lr)
@@ -219,8 +228,8 @@ class Recognition(pl.LightningModule):
         schedule = SequentialLR(optimizer, [rise, cosine], milestones=[warmup])
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def _check_passes(self, optimizer: torch.optim.Optimizer) -> None:
-        name, trainer = type(optimizer).__name__, self.trainer
+    def _check_passes(self, optimizer: torch.optim.Optimizer, trainer: pl.Trainer) -> None:
+        name = type(optimizer).__name__
         twice = getattr(optimizer, "passes", 1) > 1
         if not (twice or self._reads_norm()):
             return
@@ -231,7 +240,7 @@ class Recognition(pl.LightningModule):
             )
         if twice and str(trainer.precision) == "bf16-true":
             raise InputError(f"weights in bfloat16 are too coarse for {name}'s small move; give bf16-mixed or 32-true")
-        if self._scales_gradients():
+        if _scales_gradients(trainer):
             part = name if twice else type(self.loss).__name__
             raise InputError(
                 f"{part} reads the gradient's norm, which float16 scales (--trainer.precision {trainer.precision}); "
@@ -241,5 +250,6 @@ class Recognition(pl.LightningModule):
     def _reads_norm(self) -> bool:
         return bool(getattr(self.loss, "reads_grad_norm", False))
 
-    def _scales_gradients(self) -> bool:
-        return str(self.trainer.precision).startswith("16")
+
+def _scales_gradients(trainer: pl.Trainer) -> bool:
+    return str(trainer.precision).startswith("16")
