@@ -122,7 +122,7 @@ def test_a_model_trains(config: dict[str, Any], count: int, dtype: torch.dtype) 
 def test_a_clips_output_does_not_depend_on_its_batch_mates(config: dict[str, Any]) -> None:
     model, clip = seeded(config).eval(), batch_of(3).clip
     with torch.no_grad():
-        torch.testing.assert_close(model(clip).logits[:1], model(clip[:1]).logits, atol=1e-5, rtol=2e-5)
+        torch.testing.assert_close(model(clip).logits[:1], model(clip[:1]).logits)
 
 
 def test_two_trainings_are_one(config: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from dfer.backbones import r3d_18, x3d_s
+from dfer.backbones import BACKBONES, r3d_18, x3d_s
 from dfer.models import HDF, Recognizer
 from dfer.modules import DAM
 
@@ -71,6 +71,15 @@ def test_dam_changes_what_the_backbone_gives() -> None:
     embedding = model(clips()).embedding
     model.backbone.plugins.clear()  # type: ignore[operator]
     assert not torch.allclose(embedding, model(clips()).embedding, rtol=0.05)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_dam_stands_after_any_stage_of_any_backbone(name: str, stage: int) -> None:
+    model = HDF(backbone=BACKBONES[name](width=0.125), frames=8, size=32, stages=[stage])
+    model(clips()).logits.square().sum().backward()
+    gradients = [p.grad for p in model.backbone.plugins[str(stage)].parameters()]  # type: ignore[index, union-attr]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
 
 
 def test_branches_go_to_every_dam() -> None:

@@ -65,7 +65,7 @@ def test_equals_the_equations(size: tuple[int, ...], attention: str, training: b
     y = dam(x)
     assert y.shape == x.shape
     assert y.dtype == x.dtype
-    assert_close(y, naive(dam, x), rtol=1e-6, atol=1e-8)
+    assert_close(y, naive(dam, x), rtol=1e-9, atol=1e-12)
 
 
 def test_gradients_equal_those_of_the_equations() -> None:
@@ -76,7 +76,7 @@ def test_gradients_equal_those_of_the_equations() -> None:
     found, expected = (torch.autograd.grad((run(x) * score).sum(), wanted) for run in (dam, lambda x: naive(dam, x)))
     for one, other in zip(found, expected, strict=True):
         assert other.abs().max() > 0
-        assert_close(one, other, rtol=1e-5, atol=1e-8)
+        assert_close(one, other, rtol=1e-8, atol=1e-12)
 
 
 def test_fusion_equals_equation_11() -> None:
