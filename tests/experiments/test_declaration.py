@@ -152,6 +152,37 @@ def test_a_row_may_have_a_recipe_for_several_data_sets(content: dict[str, Any]) 
     assert [row.recipe for row in grid.rows[:2]] == ["base", "ferv39k/baseline"]
 
 
+def test_a_row_may_have_settings_for_one_data_set(content: dict[str, Any]) -> None:
+    content["rows"][1] |= {"overrides": {"a": 7}, "datasets": {"dfew": {"overrides": {"a": 8}}, "synthetic": {}}}
+    before = copy.deepcopy(content)
+    assert parse_grid(for_several(content), "g", where="f", dataset="dfew").rows[1].arguments[-2:] == ("--a=7", "--a=8")
+    assert parse_grid(for_several(content), "g", where="f").rows[1].arguments[-2:] == ("--a=3", "--a=7")
+    assert content["rows"] == before["rows"]
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        (1, {"dfwe": {}}, "row 'strong', datasets: unknown key 'dfwe'; did you mean dfew"),
+        (1, {"dfew": {"folds": 5}}, "row 'strong', datasets, dfew: unknown key 'folds'"),
+        (1, 5, "row 'strong', datasets holds int"),
+        (3, {"dfew": {}}, "published_only.*leave out datasets"),
+    ],
+)
+def test_bad_settings_of_a_row_for_a_data_set_are_refused(
+    where: int, value: Any, said: str, content: dict[str, Any]
+) -> None:
+    content["rows"][where]["datasets"] = value
+    with pytest.raises(InputError, match=said):
+        parse_grid(for_several(content), "g", where="f")
+
+
+def test_settings_of_a_row_need_a_grid_for_several_data_sets(content: dict[str, Any]) -> None:
+    content["rows"][1]["datasets"] = {"dfew": {}}
+    with pytest.raises(InputError, match="one kind of data"):
+        parse_grid(content, "g", where="f")
+
+
 @pytest.mark.parametrize(
     ("change", "dataset", "said"),
     [

@@ -28,12 +28,17 @@ rows:
 ```
 
 A grid for several data sets writes its recipes as ``"{dataset}/safe"``; ``dfer table --dataset`` says which
-(``synthetic`` unless given). What belongs to one of them stands under its name, added after the general settings:
+(``synthetic`` unless given). What belongs to one of them stands under its name, added after the general settings; a
+row may have ``datasets`` of its own, with overrides:
 
 ```yaml
 datasets:
   synthetic: {overrides: {model.mix.block_size: 8}, budgets: {small: {trainer.precision: bf16-mixed}}}
   dfew: {folds: 5}
+rows:
+  - name: MC3-18
+    overrides: {model.model.backbone: dfer.backbones.mc3_18}
+    datasets: {dfew: {overrides: {model.model.backbone.weights: KINETICS400_V1}}}
 ```
 """
 
@@ -63,8 +68,11 @@ GRID_KEYS: Final = (
     *("title", "note", "recipe", "overrides", "budgets", "baseline"),
     *("columns", "differences", "seeds", "folds", "rows", "datasets"),
 )
-ROW_KEYS: Final = ("name", "recipe", "overrides", "published", "published_only", "seeds", "predictions", "baseline")
-RUN_KEYS: Final = ("recipe", "overrides", "seeds", "predictions", "baseline")
+ROW_KEYS: Final = (
+    *("name", "recipe", "overrides", "published", "published_only"),
+    *("seeds", "predictions", "baseline", "datasets"),
+)
+RUN_KEYS: Final = ("recipe", "overrides", "seeds", "predictions", "baseline", "datasets")
 DATASET_KEYS: Final = ("overrides", "budgets", "folds")
 DATASET: Final = "{dataset}"
 DEFAULT_DATASET: Final = "synthetic"
@@ -252,7 +260,21 @@ def _of_dataset(table: dict[str, Any], dataset: str, where: str) -> dict[str, An
     for place in (merged, *[row for row in merged["rows"] if isinstance(row, dict)]):
         if isinstance(place.get("recipe"), str):
             place["recipe"] = place["recipe"].replace(DATASET, dataset)
+    for row in merged["rows"]:
+        if isinstance(row, dict) and "datasets" in row and not row.get("published_only"):
+            here = f"{where}, row {row.get('name')!r}, datasets"
+            special = _of_row(row.pop("datasets"), dataset, known, here)
+            row["overrides"] = [*options(row.get("overrides"), where), *special]
     return merged
+
+
+def _of_row(content: object, dataset: str, known: Sequence[str], where: str) -> tuple[str, ...]:
+    """Write what a row sets for one data set as options."""
+    every = _mapping(content or {}, where)
+    _known_keys(every, known, where)
+    for one, settings in every.items():
+        _known_keys(_mapping(settings or {}, f"{where}, {one}"), ("overrides",), f"{where}, {one}")
+    return options((every.get(dataset) or {}).get("overrides"), f"{where}, {dataset}")
 
 
 def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -> Row:
@@ -274,6 +296,8 @@ def _row(content: object, recipe: object, shared: tuple[str, ...], where: str) -
         named(predictions)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    if "datasets" in table:
+        raise InputError(f"{where} has datasets, but the grid is for one kind of data; give it overrides")
     own = table.get("recipe", recipe)
     if not isinstance(own, str) or not own:
         raise InputError(f"{where} has no recipe; give one to the row or to the whole grid")
