@@ -55,6 +55,14 @@ MODELS = {
         frames=FRAMES,
         size=SIZE,
     ),
+    "m3dfel": part(
+        "models.M3DFEL",
+        backbone=part("backbones.r3d_18", width=0.125),
+        frames=FRAMES,
+        size=SIZE,
+        hidden_size=8,
+        heads=2,
+    ),
     "dam as a plug-in": part(
         "models.SAFE",
         backbone=part("backbones.r3d_18", width=0.125, plugins={"4": part("modules.DAM", channels=64, frames=1)}),
