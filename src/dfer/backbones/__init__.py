@@ -7,6 +7,7 @@ from torch import nn
 
 from dfer.backbones.pixels import Pixels
 from dfer.backbones.resnet3d import mc3_18, r2plus1d_18, r3d_18
+from dfer.backbones.resnet_frames import resnet18, resnet18_lstm, resnet50
 from dfer.backbones.x3d import x3d_l, x3d_m, x3d_s, x3d_xs
 
 BACKBONES: Final[dict[str, Callable[..., nn.Module]]] = {
@@ -17,6 +18,22 @@ BACKBONES: Final[dict[str, Callable[..., nn.Module]]] = {
     "x3d_s": x3d_s,
     "x3d_m": x3d_m,
     "x3d_l": x3d_l,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "resnet18_lstm": resnet18_lstm,
 }
 
-__all__ = ["BACKBONES", "Pixels", "mc3_18", "r2plus1d_18", "r3d_18", "x3d_l", "x3d_m", "x3d_s", "x3d_xs"]
+__all__ = [
+    "BACKBONES",
+    "Pixels",
+    "mc3_18",
+    "r2plus1d_18",
+    "r3d_18",
+    "resnet18",
+    "resnet18_lstm",
+    "resnet50",
+    "x3d_l",
+    "x3d_m",
+    "x3d_s",
+    "x3d_xs",
+]
