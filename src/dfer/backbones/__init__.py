@@ -5,6 +5,7 @@ from typing import Final
 
 from torch import nn
 
+from dfer.backbones.former_dfer import former_dfer
 from dfer.backbones.pixels import Pixels
 from dfer.backbones.resnet3d import mc3_18, r2plus1d_18, r3d_18
 from dfer.backbones.resnet_frames import resnet18, resnet18_lstm, resnet50
@@ -21,11 +22,13 @@ BACKBONES: Final[dict[str, Callable[..., nn.Module]]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "resnet18_lstm": resnet18_lstm,
+    "former_dfer": former_dfer,
 }
 
 __all__ = [
     "BACKBONES",
     "Pixels",
+    "former_dfer",
     "mc3_18",
     "r2plus1d_18",
     "r3d_18",
