@@ -71,7 +71,9 @@ def slow(model: M3DFEL, clip: Tensor, instances: int) -> Output:
     return Output(model.classifier(embedding), embedding, model.classifier(tokens))
 
 
-@pytest.mark.parametrize("backbone", ["r3d_18", "mc3_18", "x3d_s", "frames"])
+@pytest.mark.parametrize(
+    "backbone", ["r3d_18", "mc3_18", "r2plus1d_18", "x3d_s", "resnet18_lstm", "former_dfer", "frames"]
+)
 @pytest.mark.parametrize("instances", [1, 2, 4])
 def test_equals_the_backbone_on_each_instance(backbone: str, instances: int) -> None:
     torch.manual_seed(0)
