@@ -67,6 +67,11 @@ class RunFolder:
         return self.path / "steps.csv"
 
     @property
+    def agreement(self) -> Path:
+        """One CSV row per training clip: how the model agreed on it last, its loss, the verdict."""
+        return self.path / "agreement.csv"
+
+    @property
     def evaluation(self) -> Path:
         """What ``dfer evaluate`` found, as JSON."""
         return self.path / "evaluation.json"
@@ -75,6 +80,16 @@ class RunFolder:
     def report(self) -> Path:
         """The self-contained page."""
         return self.path / "report.html"
+
+    @property
+    def audit(self) -> Path:
+        """Every training clip with what the best model makes of its label, the most suspicious first."""
+        return self.path / "audit.csv"
+
+    @property
+    def audit_page(self) -> Path:
+        """The self-contained page of the clips that are worth a look."""
+        return self.path / "audit.html"
 
     @property
     def figures(self) -> Path:
@@ -91,7 +106,7 @@ class RunFolder:
         return self.path / "checkpoints" / f"{name}.safetensors"
 
     def predictions(self, name: str = "test") -> Path:
-        """Saved predictions: ``test``, ``test-uar`` (paper protocol) or ``held-out``."""
+        """Saved predictions: ``test``, ``test-uar`` (paper protocol), ``held-out``, or ``train`` (of an audit)."""
         return self.path / "predictions" / f"{name}.npz"
 
     def read_manifest(self) -> dict[str, Any]:

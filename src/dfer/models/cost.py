@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dfer.types import InputSpec
+from dfer.types import InputSpec, Output
 
 PUBLISHED_GMAC: Final = MappingProxyType(
     {
@@ -46,11 +46,28 @@ def cost(model: nn.Module) -> Cost:
     Raises:
         ValueError: no ``input_spec``.
     """
+    with FlopCounterMode(display=False) as counter:
+        dry_run(model)
+    return Cost(sum(value.numel() for value in model.parameters()), counter.get_total_flops() / 2 / 1e9)
+
+
+def dry_run(model: nn.Module) -> Output:
+    """Show a model one clip without computing anything; what it returns lies on ``meta`` and has shapes alone.
+
+    Example:
+        >>> from dfer.backbones import r3d_18
+        >>> from dfer.models import Recognizer
+        >>> output = dry_run(Recognizer(r3d_18(width=0.25), frames=8, size=32, window=4))
+        >>> output.logits.shape, output.clip_logits.shape
+        (torch.Size([1, 7]), torch.Size([1, 2, 7]))
+
+    Raises:
+        ValueError: no ``input_spec``.
+    """
     spec = getattr(model, "input_spec", None)
     if not isinstance(spec, InputSpec):
         raise ValueError(f"{type(model).__name__} has no input_spec; its cost depends on the clip it takes")
     shadow = copy.deepcopy(model).to("meta").eval()
     clip = torch.zeros(1, 3, spec.frames, spec.size, spec.size, dtype=torch.uint8, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow(clip)
-    return Cost(sum(value.numel() for value in model.parameters()), counter.get_total_flops() / 2 / 1e9)
+    with torch.no_grad():
+        return shadow(clip)  # type: ignore[no-any-return]

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from dfer.datasets.base import ClipDataset
 from dfer.errors import InputError, one_line
 from dfer.models import checkpoint
+from dfer.reweight import VERDICTS, AgreementReweighting
 from dfer.runs import RunFolder, write_atomically
 from dfer.training.module import Recognition
 from dfer.training.resume import random_state, set_random_state
@@ -64,6 +67,7 @@ class RunKeeper(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write down the epoch and keep its weights."""
         assert isinstance(module, Recognition)
+        module.end_epoch()
         epoch = trainer.current_epoch
         now = time.monotonic()
         found = module.validation_metrics
@@ -92,6 +96,8 @@ class RunKeeper(pl.Callback):
         write_atomically(self.folder.metrics, as_csv(self.rows))
         if any(module.step_log):
             self._write_steps(epoch, module.step_log)
+        if module.reweight is not None:
+            self._write_agreement(module.reweight, module.train_set)
         with SummaryWriter(str(self.folder.path / "tensorboard")) as board:
             for name, value in row.items():
                 board.add_scalar(name, value, epoch)
@@ -127,6 +133,21 @@ class RunKeeper(pl.Callback):
         before = list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
         kept: list[Mapping[str, Any]] = [row for row in before if int(row["epoch"]) < epoch]
         write_atomically(path, as_csv(kept + [{"epoch": epoch, "step": at, **row} for at, row in enumerate(steps)]))
+
+    def _write_agreement(self, reweight: AgreementReweighting, clips: ClipDataset) -> None:
+        """Write how each training clip was seen last, and what became of it."""
+        agreement, loss, verdict = reweight.agreement.numpy(), reweight.loss.numpy(), reweight.verdict().tolist()
+        rows = [
+            {
+                "clip_id": clips.clip_id(row),
+                "label": clips.labels[clips.targets[row]],
+                "agreement": str(agreement[row]),  # a float32 in as many digits as it needs
+                "loss": str(loss[row]),
+                "verdict": VERDICTS[verdict[row]],
+            }
+            for row in np.flatnonzero(~np.isnan(agreement)).tolist()
+        ]
+        write_atomically(self.folder.agreement, as_csv(rows))
 
     def _is_torn(self, name: str) -> bool:
         """Tell whether a stop came between a checkpoint's two files: then it held this epoch's weights."""

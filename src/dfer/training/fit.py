@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from dfer.errors import InputError
-from dfer.models import checkpoint, cost
+from dfer.models import checkpoint
 from dfer.models.build import build as build_model
+from dfer.models.cost import dry_run
 from dfer.runs import RunFolder, write_atomically
 from dfer.training.callbacks import ResumeState, RunKeeper, TrainingProgress
 from dfer.training.configuration import Configured, configure
@@ -72,9 +73,9 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     if module.input_spec.labels != labels:
         config = _take_labels(module.model, config, labels)
     try:
-        module.bind(data.train_set)
+        module.bind(data.train_set, data.train_rows)
         with suppress(RuntimeError):  # a model of one's own need not run without computing
-            cost(module.model)  # do its parts fit each other?
+            module.check_output(dry_run(module.model))  # do its parts fit each other?
     except ValueError as error:
         raise InputError(f"{configured.recipe}: {error}") from error
     about = _about(arguments, configured, data) | {"init": begun_from}

@@ -1,14 +1,17 @@
 """The Lightning module: it trains whatever model with whatever loss, and knows neither by name."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 from dfer.datasets.base import ClipDataset
@@ -17,6 +20,7 @@ from dfer.errors import InputError, ItemError
 from dfer.losses import CrossEntropy
 from dfer.metrics import evaluate
 from dfer.optim.sam import frozen_statistics, total_norm
+from dfer.reweight import AgreementReweighting, clip_agreement
 from dfer.transforms.mix import ClipMix, mix_generator
 from dfer.types import Batch, InputSpec, Output
 
@@ -35,6 +39,7 @@ class Recognition(pl.LightningModule):
     Args:
         optimizer: builds the optimiser; a loss's own parameters are trained without weight decay.
         mix: mixes each training batch once, before the step; its draws depend on (seed, epoch, step).
+        reweight: weighs training clips in the loss by how the model saw them last; takes a model with ``clip_logits``.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Recognition(pl.LightningModule):
         mix: ClipMix | None = None,
         warmup_epochs: int = 0,
         min_lr: float = 5e-6,
+        reweight: AgreementReweighting | None = None,
     ) -> None:
         super().__init__()
         if warmup_epochs < 0 or min_lr < 0:
@@ -58,19 +64,27 @@ class Recognition(pl.LightningModule):
         self.mix = mix
         self.warmup_epochs = warmup_epochs
         self.min_lr = min_lr
+        self.reweight = reweight
         self.validation_metrics: dict[str, float] = {}
         self.step_log: list[dict[str, float]] = []
         self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._train_sums = torch.zeros(3)
         self._pass = 0
 
-    def bind(self, dataset: ClipDataset) -> None:
-        """Hand the training set to every part that asks for it."""
+    def bind(self, dataset: ClipDataset, rows: Sequence[int] | NDArray[np.int64] | None = None) -> None:
+        """Hand the training set to every part that asks for it.
+
+        Args:
+            rows: those that are trained on; None is all.
+        """
+        self.train_set = dataset
         self.clip_id = dataset.clip_id
         self.seed = dataset.seed
         for part in (self.model, self.loss):
             if callable(bind := getattr(part, "bind", None)):
                 bind(dataset)
+        if self.reweight is not None:
+            self.reweight.bind(dataset, rows)
 
     @property
     def input_spec(self) -> InputSpec:
@@ -111,6 +125,7 @@ class Recognition(pl.LightningModule):
                     "--data.batch_size (the epoch's last batch is what is left over), or a larger --model.model.size"
                 ) from error
             raise
+        batch = self._reweighted(output, batch)
         loss: Tensor = self.loss(output, batch)
         self._require_finite(loss, batch, f"training, step {batch_idx}")
         if self._pass > 1:
@@ -124,6 +139,30 @@ class Recognition(pl.LightningModule):
             [loss.detach() * len(batch.label), right, right.new_tensor(len(batch.label))]
         ).cpu()
         return loss
+
+    def _reweighted(self, output: Output, batch: Batch) -> Batch:
+        """Set the clips' weights; record before, in a step's first pass, how the model saw them."""
+        if self.reweight is None:
+            return batch
+        self.check_output(output)
+        if self._pass == 1 and output.clip_logits is not None:
+            loss = F.cross_entropy(output.logits.detach().float(), batch.label, reduction="none")  # (B,)
+            row, agreement, loss = _to_host(batch.row, clip_agreement(output.clip_logits), loss)
+            self.reweight.record(row, agreement, loss)
+            self._weight = self.reweight.weight(row).to(batch.weight)  # (B,)
+        return batch._replace(weight=batch.weight * self._weight)
+
+    def check_output(self, output: Output) -> None:
+        """Refuse a model whose output lacks what a part looks at.
+
+        Raises:
+            InputError: reweighting by agreement without ``clip_logits``.
+        """
+        if self.reweight is not None and output.clip_logits is None:
+            raise InputError(
+                f"{type(self.model).__name__} gives no clip_logits, whose agreement weighs the clips; give it windows "
+                "(--model.model.window 4 for Recognizer), or switch this off with --model.reweight null"
+            )
 
     def _require_finite(self, loss: Tensor, batch: Batch, where: str) -> None:
         if not torch.isfinite(loss):
@@ -163,9 +202,33 @@ class Recognition(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums and its count of steps."""
+        self._epoch_open = True
         self._train_sums = torch.zeros(3)
         self.step_log = []
         self._step = 0
+
+    def end_epoch(self) -> None:
+        """Make the ranks that serve the next epoch; the second call of an epoch does nothing.
+
+        Callbacks come before this module's own hook: one that keeps the epoch's state calls it first.
+        """
+        if self.reweight is not None and self._epoch_open:
+            self.reweight.end_epoch()
+        self._epoch_open = False
+
+    def on_train_epoch_end(self) -> None:
+        """End the epoch under callbacks that have not."""
+        self.end_epoch()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how the model saw the training clips."""
+        if self.reweight is not None:
+            checkpoint["reweight"] = self.reweight.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it back."""
+        if self.reweight is not None and "reweight" in checkpoint:
+            self.reweight.load_state_dict(checkpoint["reweight"])
 
     @property
     def training_metrics(self) -> dict[str, float]:
@@ -175,9 +238,10 @@ class Recognition(pl.LightningModule):
 
     @property
     def training_diagnostics(self) -> dict[str, float]:
-        """What the loss said of itself, each the mean over the epoch's steps that have it."""
+        """What the loss said of itself, each the mean over the epoch's steps that have it; what reweighting found."""
         names = dict.fromkeys(name for row in self.step_log for name in row)
-        return {name: fmean(row[name] for row in self.step_log if name in row) for name in names}
+        means = {name: fmean(row[name] for row in self.step_log if name in row) for name in names}
+        return means if self.reweight is None else means | self.reweight.diagnostics()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep logits and loss of a batch; figures are made over all clips at once."""
@@ -249,6 +313,12 @@ class Recognition(pl.LightningModule):
 
     def _reads_norm(self) -> bool:
         return bool(getattr(self.loss, "reads_grad_norm", False))
+
+
+def _to_host(row: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+    """Bring rows and float32 values to the CPU in one copy, bit for bit: the device is waited for once."""
+    bits = torch.stack([row, *(value.view(torch.int32).long() for value in values)]).cpu()
+    return bits[0], *(part.int().view(torch.float32) for part in bits[1:])
 
 
 def _scales_gradients(trainer: pl.Trainer) -> bool:
