@@ -5,6 +5,7 @@ from torchvision.models.video import MC3_18_Weights, R2Plus1D_18_Weights, R3D_18
 
 from dfer.backbones import BACKBONES, r3d_18
 from dfer.models import PUBLISHED_GMAC, Recognizer, cost
+from dfer.models.cost import dry_run
 from dfer.modules import BiLSTM
 
 
@@ -53,3 +54,15 @@ def test_leaves_the_model_alone() -> None:
 def test_needs_an_input_spec() -> None:
     with pytest.raises(ValueError, match="Linear has no input_spec"):
         cost(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("window", "shape"), [(None, None), (4, (1, 2, 7))])
+def test_a_dry_run_gives_shapes_and_leaves_the_model_alone(window: int | None, shape: tuple[int, ...] | None) -> None:
+    model = Recognizer(r3d_18(width=0.125), frames=8, size=32, window=window).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    output = dry_run(model)
+    assert output.logits.is_meta
+    assert output.logits.shape == (1, 7)
+    assert (output.clip_logits if output.clip_logits is None else output.clip_logits.shape) == shape
+    assert model.training
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())

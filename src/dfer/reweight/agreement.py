@@ -115,8 +115,8 @@ class AgreementReweighting:
     Args:
         num_samples: rows of the training set; None until `bind`.
         warmup_epochs: calls of `end_epoch` until which all weights are 1; ranks are made all the same.
-        scope: ``batch`` ranks just the rows asked for, by their latest records, the fractions being of that batch;
-            a row that is in it twice is ranked once.
+        scope: ``batch`` ranks just the rows asked for, by their latest records in this process, the fractions being of
+            that batch; a row that is in it twice is ranked once.
 
     Attributes:
         agreement, loss: latest record of each row, ``(num_samples,)`` float32, NaN where there is none.
