@@ -5,6 +5,7 @@ from dfer.modules.dam import DAM
 from dfer.modules.dct import dct_filters
 from dfer.modules.dual_stream import DualStream
 from dfer.modules.instance_aggregation import DynamicNormalisation, InstanceAggregation
+from dfer.modules.key_expression import KeyExpression, KeyExpressionDetector, resample_clip
 from dfer.modules.s2am2 import S2AM2, S2AM2Cell
 from dfer.modules.temporal import BiLSTM
 
@@ -15,7 +16,10 @@ __all__ = [
     "DualStream",
     "DynamicNormalisation",
     "InstanceAggregation",
+    "KeyExpression",
+    "KeyExpressionDetector",
     "S2AM2Cell",
     "SelfAttention",
     "dct_filters",
+    "resample_clip",
 ]
