@@ -15,6 +15,8 @@ COMMANDS = {
     "evaluate": ("dfer.evaluation.evaluate:evaluate", "Measure finished runs; several runs pool."),
     "table": ("dfer.experiments.grid:table", "Run a declared grid of experiments and print its table."),
     "cost": ("dfer.experiments.cost:cost", "Count a model's parameters and true multiply-adds."),
+    "agreement": ("dfer.evaluation.agreement:agreement", "Tell how far the clips of a video agree, by expression."),
+    "audit": ("dfer.evaluation.audit:audit", "List training clips whose labels may be wrong, and the hard ones."),
     "figures": ("dfer.evaluation.pictures:figures", "Draw the figures of a run, or a sheet of drawn faces."),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment
+from markupsafe import Markup
 
 from dfer import figures as draw
 from dfer.datasets.base import ClipDataset
@@ -33,12 +34,11 @@ def write_report(
     pictures = {}
     for name, make in run_figures(run).items():
         figure = make()
-        pictures[name] = _inline(draw.render(figure, "svg"), "image/svg+xml")
+        pictures[name] = inline(draw.render(figure, "svg"), "image/svg+xml")
         write_atomically(run.figures / f"{name}.svg", draw.render(figure, "svg"))
     counts = manifest["data"]["class_counts"]
-    template = (files("dfer.evaluation") / "report.html.j2").read_text()
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    content = page.render(
+    content = render_page(
+        "report.html.j2",
         run=run.path.name,
         manifest=manifest,
         found=found,
@@ -51,6 +51,19 @@ def write_report(
         seconds=_duration(manifest.get("seconds", 0)),
     )
     write_atomically(run.report, content)
+
+
+def render_page(template: str, **content: Any) -> str:
+    """Fill a template of this room, in the style that its pages share."""
+    room = files("dfer.evaluation")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    style = Markup((room / "page.css").read_text())
+    return environment.from_string((room / template).read_text()).render(style=style, **content)
+
+
+def inline(content: bytes, kind: str) -> str:
+    """Write a file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -104,14 +117,10 @@ def _mistakes(predictions: Predictions, test: ClipDataset) -> list[dict[str, Any
                 "true": predictions.labels[predictions.label[place]],
                 "guess": predictions.labels[guess[place]],
                 "confidence": f"{100 * confidence[place]:.0f} %",
-                "strip": _inline(draw.film_strip(clip), "image/jpeg"),
+                "strip": inline(draw.film_strip(clip), "image/jpeg"),
             }
         )
     return strips
-
-
-def _inline(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _duration(seconds: float) -> str:
