@@ -63,6 +63,26 @@ MODELS = {
         hidden_size=8,
         heads=2,
     ),
+    "rdfer": part(
+        "models.RDFER",
+        backbone=part("backbones.resnet18", width=0.125),
+        detector=part("backbones.x3d_s", width=0.25),  # on a CPU PyTorch gets bfloat16 ResNets of 16 pixels wrong
+        samples=4,
+        clips=2,
+        features=16,
+        frames=FRAMES,
+        size=SIZE,
+    ),
+    "rdfer on x3d": part(
+        "models.RDFER",
+        backbone=part("backbones.x3d_s", width=0.25),
+        resample=False,
+        samples=4,
+        clips=2,
+        features=16,
+        frames=FRAMES,
+        size=SIZE,
+    ),
     "dam as a plug-in": part(
         "models.SAFE",
         backbone=part("backbones.r3d_18", width=0.125, plugins={"4": part("modules.DAM", channels=64, frames=1)}),

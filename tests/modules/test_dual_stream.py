@@ -1,9 +1,7 @@
 """The dual-stream network against one LSTM after another, by the paper's Algorithm 1."""
 
 import re
-from pathlib import Path
 
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -161,6 +159,8 @@ def test_clips_of_a_batch_do_not_meet() -> None:
     network = DualStream(6, 2, 3)
     tokens = torch.randn(3, 6, 6)
     assert_close(network(tokens[1:2]), network(tokens)[1:2])
+    turned = tokens.transpose(1, 2).contiguous().transpose(1, 2)  # laid out otherwise in memory
+    assert_close(network(turned), network(tokens))
 
 
 def test_large_tokens_and_bfloat16_stay_finite() -> None:
@@ -173,20 +173,6 @@ def test_large_tokens_and_bfloat16_stay_finite() -> None:
         found.sum().backward()
     assert_close(found.float(), expected, rtol=0, atol=0.02)
     assert all(value.grad is not None and value.grad.isfinite().all() for value in network.parameters())
-
-
-@pytest.mark.filterwarnings("ignore")  # what PyTorch's exporter says of its own LSTM
-def test_exports_to_onnx(tmp_path: Path) -> None:
-    network, path = DualStream(6, 2, 3).eval(), tmp_path / "dual.onnx"
-    batch = ({0: torch.export.Dim.DYNAMIC},)
-    torch.onnx.export(
-        network, (torch.randn(2, 6, 6),), path, dynamo=True, verbose=False, input_names=["x"], dynamic_shapes=batch
-    )
-    session = onnxruntime.InferenceSession(path)
-    for B in (1, 5):
-        x = torch.randn(B, 6, 6)
-        found = torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
-        assert_close(found, network(x).detach(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class DualStream(nn.Module):
             )
         if not self.hierarchical:
             return self.fuse([self.movement(tokens).mean(dim=1), self.emotion(tokens).mean(dim=1)])
-        by_clip = tokens.view(-1, clips, self.clip_frames, self.features)  # (B, n1, n2, C'), R_me
+        by_clip = tokens.reshape(-1, clips, self.clip_frames, self.features)  # (B, n1, n2, C'), R_me
         streams = [stream(by_clip, self.movement, self.emotion)]
         if self.dual:
             streams.append(stream(by_clip.transpose(1, 2), self.emotion, self.movement))  # from (B, n2, n1, C'), R_em
