@@ -10,6 +10,7 @@ from dfer.datasets.synthetic.layouts import synthesize
 from dfer.experiments.budget import BUDGETS
 from dfer.experiments.declaration import Row, grid_names, load_grid
 from dfer.experiments.plan import plan
+from dfer.models import RDFER
 from dfer.training.fit import build
 
 PAPERS = [name for name in grid_names() if "/" not in name]
@@ -29,8 +30,9 @@ ROWS = [
 
 
 def test_there_are_papers_tables() -> None:
-    assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} | {"hdf-3", "hdf-4"} <= set(PAPERS)
-    assert len(ROWS) > 73
+    hdf_rdfer = {"hdf-3", "hdf-4", "rdfer-3", "rdfer-4", "rdfer-6"}
+    assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} | hdf_rdfer <= set(PAPERS)
+    assert len(ROWS) > 115
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +66,8 @@ def test_a_row_makes_steps(name: str, dataset: str, row: Row, dfew: Path) -> Non
         losses[-1].backward()
         return losses[-1]
 
-    steps = 2 if isinstance(module.model.backbone, X3D) else 1  # in the first its blocks still pass their input on
+    # In the first step X3D's blocks still pass their input on, and RDFER's detector gives the same whatever it sees.
+    steps = 2 if isinstance(module.model.backbone, X3D) or isinstance(module.model, RDFER) else 1
     for _ in range(steps):
         optimizer.step(closure)
     assert torch.isfinite(torch.stack(losses)).all()
@@ -107,3 +110,13 @@ def test_rows_of_hdf_that_the_paper_has_twice_share_their_run(tmp_path: Path) ->
     assert keys["hdf-3"]["d DAM and DSM"] == keys["synthetic/hdf_kernels"]["tempered, eta 0.2, the paper"]
     assert keys["hdf-3"]["d DAM and DSM"] == keys["synthetic/hdf_stages"]["stage 4"]
     assert len({key for of_table in keys.values() for key in of_table.values()}) == 16
+
+
+def test_rows_of_rdfer_that_the_paper_has_twice_share_their_run(tmp_path: Path) -> None:
+    keys = {}
+    for name in ("rdfer-3", "rdfer-4"):
+        extra = ["--model.model.backbone.weights=none"]
+        runs = plan(load_grid(name), BUDGETS["small"], tmp_path, seeds=1, extra=extra).runs
+        keys[name] = {run.row: run.key for run in runs}
+    assert keys["rdfer-3"]["RDFER"] == keys["rdfer-4"]["hard and noisy sample reweighting"]
+    assert len({key for of_table in keys.values() for key in of_table.values()}) == 10
