@@ -11,6 +11,7 @@ from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from dfer.backbones import resnet18, resnet18_lstm, resnet50
 from dfer.backbones.resnet_frames import IMAGENET_MEAN, IMAGENET_STD
 from dfer.errors import InputError
+from dfer.evaluation.heatmaps import grad_cam
 from dfer.models import PUBLISHED_GMAC, Recognizer, cost
 
 BACKBONES = {"resnet18": resnet18, "resnet50": resnet50, "resnet18_lstm": resnet18_lstm}
@@ -215,3 +216,26 @@ def test_counts_as_torchvision_does(build: Callable[..., nn.Module], weights: ty
         found = cost(Recognizer(build(), num_classes=1000, frames=2, size=224))
     assert found.parameters == meta["num_params"]
     assert found.gmac == pytest.approx(2 * meta["_ops"], rel=0.001)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_heatmaps_weigh_channels_over_all_frames(window: int | None) -> None:
+    torch.manual_seed(0)
+    model = Recognizer(resnet18(width=0.125), frames=8, size=32, window=window).eval()
+    clip = torch.randint(0, 256, (3, 8, 32, 32), dtype=torch.uint8)
+    heat, stage = grad_cam(model, clip, label=3, stage=4)
+    with torch.no_grad():
+        maps = model.backbone(model.pixels(clip[None]))[0]  # (C, T, 1, 1), and the logit is linear in its mean
+        expected = torch.einsum("c,cthw->thw", model.classifier.weight[3], maps).clamp(min=0)
+    assert stage == 4
+    assert heat.max() == 1
+    assert_close(torch.from_numpy(heat), (expected / expected.max()).expand(8, 32, 32), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_heatmaps_of_every_stage(name: str) -> None:
+    model = Recognizer(BACKBONES[name](width=0.125), frames=8, size=32)
+    clip = torch.randint(0, 256, (3, 8, 32, 32), dtype=torch.uint8)
+    for stage in (1, 2, 3, 4):
+        heat, found = grad_cam(model, clip, label=2, stage=stage)
+        assert (heat.shape, found) == ((8, 32, 32), stage)

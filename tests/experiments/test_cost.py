@@ -9,7 +9,10 @@ from dfer.experiments.cost import cost
 from dfer.training import recipe_path
 
 
-@pytest.mark.parametrize(("name", "gmac"), [("r3d_18", 40.7), ("mc3_18", 43.4), ("r2plus1d_18", 40.6)])
+@pytest.mark.parametrize(
+    ("name", "gmac"),
+    [("r3d_18", 40.7), ("mc3_18", 43.4), ("r2plus1d_18", 40.6), ("former_dfer", 8.3), ("resnet18_lstm", 7.9)],
+)
 def test_backbone(name: str, gmac: float, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(name, json=True) == 0
     found = json.loads(capsys.readouterr().out)
@@ -17,6 +20,11 @@ def test_backbone(name: str, gmac: float, capsys: pytest.CaptureFixture[str]) ->
     assert found["published_gmac"] != found["gmac"]
     assert found["frames"] == 16
     assert found["size"] == 112
+
+
+def test_what_no_paper_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost("resnet18", json=True) == 0
+    assert json.loads(capsys.readouterr().out)["published_gmac"] is None
 
 
 def test_recipe(capsys: pytest.CaptureFixture[str]) -> None:
