@@ -151,7 +151,7 @@ def test_float_clips_keep_their_type(dtype: torch.dtype) -> None:
     assert_close(found.double(), expected, rtol=0, atol=4 * torch.finfo(dtype).eps + 1e-5)
 
 
-def test_uint8_clip_is_not_made_float(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uint8_clip_is_not_made_float() -> None:
     """Of 64 frames the 2 x 16 next to the places are read: nothing larger is ever made."""
     sizes = []
 

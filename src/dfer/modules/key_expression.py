@@ -111,9 +111,9 @@ class KeyExpressionDetector(nn.Module):
 
     The paper leaves the ranges open. ``mu`` is the sigmoid of the first output; ``delta`` runs, by the sigmoid of the
     second, from half a frame to 1.5 times the ``frames / samples`` of uniform sampling. ``F_d`` has zero weights at the
-    start, and biases that make it sample uniformly. ``f`` is divided by the square root of its length before it: an
-    optimiser that moves every weight alike, as Adam does, would otherwise throw ``mu`` to an end of the clip in a few
-    steps, where the sigmoid learns no more. These last steps are in float32, also under autocast.
+    start, and biases that make it sample uniformly. ``f`` is divided by the square root of its length before it: Adam
+    moves thousands of weights alike, and would otherwise throw ``mu`` to the ends of the clip, where the sigmoid learns
+    no more, before there is anything to learn from. These last steps are in float32, also under autocast.
 
     Paper: RDFER, Sec. III-B, eq. 3-5.
 
