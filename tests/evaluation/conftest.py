@@ -21,3 +21,30 @@ def parted(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Run
 def own_parted(parted: RunFolder, tmp_path: Path) -> RunFolder:
     """A copy of that run, to change."""
     return RunFolder(Path(shutil.copytree(parted.path, tmp_path / "parted")))
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A trained run on drawn faces, of a model that predicts three windows of each; look, do not touch."""
+    from dfer.training.fit import fit
+
+    options = [
+        "synthetic/baseline",
+        *("--data.dataset.clips", "60"),
+        *("--data.dataset.cache", "false"),
+        *("--data.workers", "0"),
+        *("--model.model.backbone.width", "0.125"),
+        *("--model.model.frames", "4"),
+        *("--model.model.size", "32"),
+        *("--model.model.window", "2"),
+        *("--model.model.stride", "1"),
+        *("--model.warmup_epochs", "0"),
+        *("--trainer.max_epochs", "1"),
+    ]
+    return fit(options, out=tmp_path_factory.mktemp("drawn") / "run")
+
+
+@pytest.fixture
+def own_drawn(drawn: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of that run, to change."""
+    return RunFolder(Path(shutil.copytree(drawn.path, tmp_path / "drawn")))

@@ -16,7 +16,7 @@ SECOND = Tabular("time", "Time", ("run", "seconds"), [("a|b", Mean(12.5, 0.25, 3
 
 def test_the_terminal_shows_titles_cells_and_notes() -> None:
     text = written([FIRST, SECOND], "terminal", title="unused", notes=["Note [1]."])
-    assert all(part in text for part in ("Recall [of all]", "a|b", "0.125", " - ", "12.5 ± 0.2", "Note [1]."))
+    assert all(part in text for part in ("Recall [of all]", "a|b", "0.125", " - ", "12.5 ", "± 0.2", "Note [1]."))
     assert "nan" not in text.lower()
 
 

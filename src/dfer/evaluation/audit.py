@@ -162,8 +162,8 @@ def audit_run(
             "held_out": np.isin(predictions.row, source.manifest["data"].get("held_out_rows") or []),
         }
     )
-    if (record := run.path / "agreement.csv").is_file():
-        table = table.join(_record(record), on="clip_id")
+    if run.agreement.is_file():
+        table = table.join(_record(run.agreement), on="clip_id")
     table = table.iloc[suspicion_order(verdict, share, loss)]
     write_atomically(run.audit, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return Audit(run, source, clips, predictions, table, fractions)

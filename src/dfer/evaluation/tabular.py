@@ -106,9 +106,10 @@ def _markdown(table: Tabular) -> str:
 def _rich(table: Tabular) -> Table:
     shown = Table(title=escape(table.title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for header, cell in zip(table.headers, table.rows[0], strict=True):
-        shown.add_column(escape(header), justify="left" if isinstance(cell, str) else "right")
+        label = isinstance(cell, str)
+        shown.add_column(escape(header), justify="left" if label else "right", no_wrap=not label)
     for row in table.texts():
-        shown.add_row(*map(escape, row))
+        shown.add_row(*(escape(text.replace(" ± ", "\n± ")) for text in row))
     return shown
 
 
