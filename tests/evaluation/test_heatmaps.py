@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dfer.backbones import mc3_18, r3d_18, x3d_xs
+from dfer.backbones import mc3_18, r3d_18, resnet18, x3d_xs
 from dfer.errors import InputError
 from dfer.evaluation.heatmaps import grad_cam, stages
-from dfer.models import HDF, SAFE, Recognizer
+from dfer.models import HDF, M3DFEL, RDFER, SAFE, Recognizer
 from dfer.types import InputSpec, Output
 
 
@@ -142,6 +142,52 @@ def test_a_frame_shows_the_mean_of_the_windows_that_see_it(model: nn.Module) -> 
             total[2 * window + frame] += one[frame]
             seen[2 * window + frame] += 1
     wanted = total / np.maximum(seen, 1)[:, None, None]
+    np.testing.assert_allclose(heat, wanted / wanted.max(), atol=1e-4)
+
+
+def test_instances_lie_side_by_side() -> None:
+    model = M3DFEL(backbone=mc3_18(width=0.0625), frames=8, size=32, instances=4, hidden_size=8, heads=2)
+    kept: list[Tensor] = []
+    hook = stages(model)[1].register_forward_hook(lambda *seen: kept.append(seen[2]))
+    clip = clip_of(8, 32)
+    logit = model.eval()(clip[None] / 255).logits[0, 3]
+    hook.remove()
+    (gradient,) = torch.autograd.grad(logit, kept[0])  # (4, C, 2, H', W')
+    maps = (gradient.mean(dim=(2, 3, 4), keepdim=True) * kept[0]).sum(dim=1).clamp(min=0).detach().numpy()
+    wanted = np.concatenate([interpolated(interpolated(one, 32, 1), 32, 2) for one in maps])  # (8, S, S)
+    heat, _ = grad_cam(model, clip, 3, stage=1)
+    np.testing.assert_allclose(heat, wanted / wanted.max(), atol=1e-4)
+
+
+@pytest.mark.parametrize("resample", [True, False])
+def test_maps_lie_where_frames_were_taken(resample: bool) -> None:
+    torch.manual_seed(0)
+    detector = resnet18(width=0.0625) if resample else None
+    model = RDFER(
+        backbone=resnet18(width=0.0625), detector=detector, resample=resample, frames=16, samples=4, size=32, features=8
+    ).eval()
+    clip = clip_of(16, 32)
+    positions = [0, 4, 8, 12]
+    if resample:
+        with torch.no_grad():
+            model.detector.place.bias.copy_(torch.tensor([0.9, -1.0]))
+        centre, stride, _ = model.locate(clip[None])
+        positions = [16 * centre.item() + k * stride.item() for k in (-2, -1, 0, 1)]
+        assert 4 < positions[0] < positions[3] < 15
+    kept: list[Tensor] = []
+    hook = stages(model)[2].register_forward_hook(lambda *seen: kept.append(seen[2]))
+    logit = model(clip[None] / 255).logits[0, 3]
+    hook.remove()
+    (gradient,) = torch.autograd.grad(logit, kept[0])  # (1, C, 4, H', W')
+    maps = (gradient.mean(dim=(2, 3, 4), keepdim=True) * kept[0]).sum(dim=1).clamp(min=0)[0].detach().numpy()
+    maps = interpolated(interpolated(maps, 32, 1), 32, 2)  # (4, S, S)
+    wanted = np.zeros((16, 32, 32))
+    for frame in range(16):
+        for k in range(3):
+            if positions[k] <= frame <= positions[k + 1]:
+                share = (frame - positions[k]) / (positions[k + 1] - positions[k])
+                wanted[frame] = (1 - share) * maps[k] + share * maps[k + 1]
+    heat, _ = grad_cam(model, clip, 3, stage=2)
     np.testing.assert_allclose(heat, wanted / wanted.max(), atol=1e-4)
 
 

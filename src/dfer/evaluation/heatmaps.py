@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfer.errors import InputError
+from dfer.modules.key_expression import sample_positions
 
 SMALLEST = 6
 """The last stage whose map has so many cells on a side is shown; a 3x3 map of a small clip tells no place."""
@@ -49,7 +50,8 @@ def grad_cam(model: nn.Module, clip: Tensor, label: int, stage: int | None = Non
     Paper: Selvaraju et al. 2017, "Grad-CAM", Eq. 1-2: each feature counts as much as the class's logit grows with it on
     average over the map (here over time as well); what speaks against the class is left out. The map is brought to the
     frames linearly in time and space, and divided by its largest value over all frames, so that frames of a clip can be
-    compared, not clips. Of a model over windows, each frame shows the mean of the windows that see it.
+    compared, not clips. Of a model over windows, each frame shows the mean of the windows that see it. Of a model that
+    samples the clip itself, maps lie where their frames were taken; before the first and behind the last there is none.
 
     Args:
         label: the class asked about: for a test clip its true one, whatever the model took it for.
@@ -71,7 +73,12 @@ def grad_cam(model: nn.Module, clip: Tensor, label: int, stage: int | None = Non
         raise InputError(f"stage {stage} of {type(model).__name__}; it has {', '.join(map(str, layers))}")
     cam = LayerGradCam(lambda x: model(x).logits, layers[stage])
     coarse = cam.attribute(pixels, target=label, relu_attributions=True).detach()  # (1 or N, 1, T', H', W')
-    heat = _frames(coarse, clip.shape[1:], getattr(model, "window", None), getattr(model, "stride", 1))
+    positions = _positions(model, pixels)
+    if positions is None:
+        window = getattr(model, "window", None)
+        heat = _frames(coarse, clip.shape[1:], window, getattr(model, "stride", window))
+    else:
+        heat = _between(_frames(coarse, torch.Size([len(positions), *clip.shape[2:]]), None, None), positions, clip)
     return (heat / heat.max().clamp_min(torch.finfo(heat.dtype).tiny)).numpy(), stage
 
 
@@ -95,10 +102,29 @@ def _sides(model: nn.Module, pixels: Tensor, layers: dict[int, nn.Module]) -> di
     return found
 
 
-def _frames(coarse: Tensor, size: torch.Size, window: int | None, stride: int) -> Tensor:
+def _positions(model: Any, pixels: Tensor) -> Tensor | None:
+    """Tell where in a clip the frames lie that a model takes from it; None of a model that takes them all."""
+    samples, frames = getattr(model, "samples", None), pixels.shape[2]
+    if samples is None:
+        return None
+    if model.detector is None:
+        return torch.arange(0, frames, frames // samples)  # (n,)
+    with torch.no_grad():
+        centre, stride, _ = model.locate(pixels)
+    return sample_positions(centre, stride, samples, frames)[0]  # (n,)
+
+
+def _between(heat: Tensor, positions: Tensor, clip: Tensor) -> Tensor:
+    """Bring maps of frames at ascending positions to all frames of a clip, ``(n, S, S) -> (T, S, S)``."""
+    at, known = np.arange(clip.shape[1]), positions.numpy()
+    shares = [np.interp(at, known, one, left=0, right=0) for one in np.eye(len(known))]  # n times (T,)
+    return torch.einsum("nt,nhw->thw", torch.tensor(np.array(shares), dtype=heat.dtype), heat)
+
+
+def _frames(coarse: Tensor, size: torch.Size, window: int | None, stride: int | None) -> Tensor:
     """Bring maps to all frames of a clip, ``-> (T, S, S)``."""
     frames = size[0]
-    if window is None:
+    if window is None or stride is None:
         return F.interpolate(coarse, tuple(size), mode="trilinear", align_corners=False)[0, 0]
     fine = F.interpolate(coarse, (window, *size[1:]), mode="trilinear", align_corners=False)[:, 0]  # (N, window, S, S)
     total, seen = fine.new_zeros(size), fine.new_zeros(frames)
