@@ -57,3 +57,14 @@ def test_a_row_that_is_too_short_is_a_fault() -> None:
     for format in ("csv", "json"):
         with pytest.raises(ValueError, match="shorter"):
             written([wrong], format, title="X")  # type: ignore[arg-type]
+
+
+def test_a_terminal_that_is_too_narrow_gets_the_names_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("a long name of a run", "agreement + loss", *(0.25 * place for place in range(5)))]
+    wide = Tabular("wide", "Wide", ("run", "by", "one", "two", "three", "four", "five"), rows, 3)
+    for width, lines in ((120, 1), (75, 2)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        text = written([wide], "terminal", title="")
+        assert max(map(len, text.splitlines())) <= width
+        assert "…" not in text
+        assert len([line for line in text.splitlines() if "a long name" in line or "agreement" in line]) == lines

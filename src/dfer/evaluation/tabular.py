@@ -89,7 +89,7 @@ def written(
     console = Console()
     with console.capture() as captured:
         for table in tables:
-            console.print(_rich(table))
+            console.print(_rich(table, console.width))
         for note in notes:
             console.print(note, markup=False, highlight=False)
     return captured.get()
@@ -103,13 +103,22 @@ def _markdown(table: Tabular) -> str:
     return str(frame.to_markdown(index=False, disable_numparse=True, colalign=sides))
 
 
-def _rich(table: Tabular) -> Table:
+def _rich(table: Tabular, width: int) -> Table:
+    """Lay a table out for a terminal; where it is too wide, what names a row goes below each other."""
+    labels = [isinstance(cell, str) for cell in table.rows[0]]
+    rows = [[text.replace(" ± ", "\n± ") for text in row] for row in table.texts()]
+    columns = list(zip(table.headers, labels, zip(*rows, strict=True), strict=True))
+    needed = sum(2 + max(len(line) for text in (header, *of) for line in text.split("\n")) for header, _, of in columns)
+    if needed > width:
+        named = [column for column in columns if column[1]]
+        stacked = ["\n".join(parts) for parts in zip(*(of for _, _, of in named), strict=True)]
+        heading = ", ".join(header for header, _, _ in named)
+        columns = [(heading, True, tuple(stacked)), *(column for column in columns if not column[1])]
     shown = Table(title=escape(table.title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for header, cell in zip(table.headers, table.rows[0], strict=True):
-        label = isinstance(cell, str)
+    for header, label, _ in columns:
         shown.add_column(escape(header), justify="left" if label else "right", no_wrap=not label)
-    for row in table.texts():
-        shown.add_row(*(escape(text.replace(" ± ", "\n± ")) for text in row))
+    for row in zip(*(of for _, _, of in columns), strict=True):
+        shown.add_row(*map(escape, row))
     return shown
 
 
