@@ -12,7 +12,14 @@ import pytest
 
 from dfer.cli import main
 from dfer.errors import InputError
-from dfer.evaluation.agreement import agreement_of, agreement_tables, by_agreement
+from dfer.evaluation.agreement import (
+    agreement_of,
+    agreement_tables,
+    by_agreement,
+    places_by_level,
+    samples_by_level,
+)
+from dfer.evaluation.source import Source
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder
 
@@ -149,3 +156,22 @@ def test_bad_input_is_one_line(
     assert main(["agreement", str(where), *options]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
+
+
+def test_samples_are_of_their_level_and_tell_what_each_part_is_taken_for(parted: RunFolder) -> None:
+    found = Predictions.load(parted.predictions())
+    assert found.clip_logits is not None
+    clips = Source.open(parted).clips("test")
+    drawn = samples_by_level(found, clips)
+    places = places_by_level(agreement_of(found))
+    assert sum(map(len, places.values())) == len(found)
+    assert list(drawn) == list(places)
+    for name, level in drawn.items():
+        assert len(level) == min(2, len(places[name]))
+        for one in level:
+            (row,) = [row for row in range(9) if np.array_equal(clips[row].clip.permute(0, 2, 3, 1), one.frames)]
+            at = found.clip_id.tolist().index(clips.clip_id(row))
+            assert at in places[name]
+            assert one.label == found.labels[found.label[at]]
+            assert one.parts == [found.labels[k] for k in found.clip_logits[at].argmax(1)]
+    assert [len(level) for level in samples_by_level(found, clips, 1).values()] == [1] * len(places)

@@ -9,6 +9,7 @@ import pytest
 
 from dfer.cli import main
 from dfer.evaluation import landscape
+from dfer.evaluation.agreement import agreement_of
 from dfer.evaluation.pictures import run_figures
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder
@@ -41,6 +42,8 @@ def test_an_unknown_figure_lists_the_known(finished: RunFolder, capsys: pytest.C
         (["--name", "embedding", "--beside", "OWN", "--title", "a"], "1 titles for 2 runs"),
         (["--name", "heatmap", "--clip", "nobody"], "no test clip nobody; ids are such as"),
         (["--name", "landscape", "--data", "nowhere"], "nowhere"),
+        (["--name", "agreement_samples"], "run: this model predicts whole videos only"),
+        (["--name", "agreement_embedding", "--beside", "OWN"], "agreement_embedding shows one run"),
         (["--name", "landscap"], "there are confusion, reliability, curves, loss, embedding, heatmap, landscape"),
     ],
 )
@@ -143,6 +146,18 @@ def test_a_sheet_of_drawn_faces(tmp_path: Path) -> None:
     assert main(["figures", "synthetic/easy", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "mix.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_clips_by_agreement(own_parted: RunFolder, tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "drawn")]
+    names = ["--name", "agreement_samples", "--name", "agreement_embedding"]
+    assert main(["figures", str(own_parted.path), *names, *out]) == 0
+    files = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert files == ["agreement_embedding.pdf", "agreement_embedding.svg", "agreement_samples.png"]
+    share = agreement_of(Predictions.load(own_parted.predictions()))
+    drawn = (tmp_path / "drawn" / "agreement_embedding.svg").read_text()
+    for level in set(share.tolist()):
+        assert f"agreement {level:.2f} ({(share == level).sum()} clip" in drawn
 
 
 def test_nothing_stands_beside_a_sheet(finished: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

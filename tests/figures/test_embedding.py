@@ -30,6 +30,17 @@ def test_classes_have_their_colours_order_and_points() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(LABELS)
 
 
+def test_points_laid_out_together_keep_their_places() -> None:
+    split = {"low": (POINTS[:1], LABEL[:1]), "high": (POINTS[1:], LABEL[1:])}
+    alone, together = (embedding(split, LABELS, flag).axes for flag in (False, True))
+    assert alone[0].get_xlim() != alone[1].get_xlim()
+    assert together[0].get_xlim() == together[1].get_xlim()
+    assert together[0].get_ylim() == together[1].get_ylim()
+    for axis, limits in ((0, together[0].get_xlim()), (1, together[0].get_ylim())):
+        assert limits[0] < POINTS[:, axis].min() < POINTS[:, axis].max() < limits[1]
+    assert render(embedding({"one": (POINTS[:1], LABEL[:1])}, LABELS, True).axes[0].figure)
+
+
 @pytest.mark.parametrize(
     ("panels", "message"),
     [

@@ -47,3 +47,9 @@ def test_panels_row_by_row_in_the_house_style() -> None:
 def test_no_panel_is_refused(rows: int, columns: int) -> None:
     with pytest.raises(ValueError, match=f"{rows} rows and {columns} columns"):
         new_panels(rows, columns, 3.5, 2.0)
+
+
+def test_rows_of_panels_may_differ_in_height() -> None:
+    _, (low, high) = new_panels(2, 1, 3.5, 3.0, [1.0, 3.0])
+    low.figure.draw_without_rendering()
+    assert high.get_position().height > 2 * low.get_position().height

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dfer.datasets import ClipDataset
 from dfer.errors import InputError
 from dfer.evaluation.tabular import Cell, Format, Tabular, written
+from dfer.figures import InParts
 from dfer.labels import SHORT
 from dfer.predictions import Predictions
 from dfer.reweight import clip_agreement
@@ -115,6 +117,39 @@ def agreement_tables(counted: ByAgreement) -> list[Tabular]:
         Tabular("proportion", "Proportion of videos", ["Agr.", *names, "Sum"], [*proportion, number]),
         Tabular("accuracy", "Accuracy", ["Agr.", *names, "Ave."], accuracy),
     ]
+
+
+def places_by_level(shares: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+    """Find the videos of each level of agreement that there is, from the lowest up.
+
+    Example:
+        >>> places_by_level(np.array([1.0, 0.5, 1.0]))
+        {'agreement 0.50 (1 clip)': array([1]), 'agreement 1.00 (2 clips)': array([0, 2])}
+    """
+    found = [(level, np.flatnonzero(shares == level)) for level in np.unique(shares)]
+    return {f"agreement {level:.2f} ({len(at)} clip{'s' * (len(at) > 1)})": at for level, at in found}
+
+
+def samples_by_level(predictions: Predictions, clips: ClipDataset, count: int = 2) -> dict[str, list[InParts]]:
+    """Draw some clips of each level of agreement at random, always the same, with what their parts are taken for.
+
+    Raises:
+        InputError: no predictions for parts of clips, or clips that are not there.
+    """
+    from dfer.evaluation.telling import rows_by_id
+
+    levels = places_by_level(agreement_of(predictions))
+    assert predictions.clip_logits is not None
+    taken = np.array(predictions.labels)[predictions.clip_logits.argmax(axis=2)]  # (N, M)
+    rng = np.random.default_rng(0)
+    found: dict[str, list[InParts]] = {}
+    for name, places in levels.items():
+        chosen = np.sort(rng.choice(places, min(count, len(places)), replace=False))
+        rows = rows_by_id(clips, predictions.clip_id[chosen].tolist())
+        frames = [clips[row].clip.permute(0, 2, 3, 1).numpy() for row in rows]  # (T, H, W, C)
+        labels = [predictions.labels[predictions.label[at]] for at in chosen]
+        found[name] = [InParts(*one) for one in zip(frames, labels, taken[chosen].tolist())]
+    return found
 
 
 def agreement(runs: list[Path], *, split: str = "test", format: Format = "terminal", json: bool = False) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from dfer import figures as draw
 from dfer.datasets.collate import collate
 from dfer.errors import InputError
+from dfer.evaluation.agreement import agreement_of, places_by_level, samples_by_level
 from dfer.evaluation.beside import names_of, predictions_of
 from dfer.evaluation.source import Source
 from dfer.figures import Figure
@@ -32,6 +33,18 @@ SCALES: Final = {
 COMPARED: Final = ("embedding", "heatmap", "landscape")
 """Figures that take their time or compare runs: drawn when asked for by name."""
 
+BY_NAME: Final = (*COMPARED, "agreement_samples", "agreement_embedding")
+"""All that are drawn when asked for by name."""
+
+
+SUFFIXES: Final = {
+    "samples": ("png",),
+    "agreement_samples": ("png",),
+    "mix": ("jpg",),
+    "heatmap": ("svg", "pdf", "jpg"),
+}
+"""Kinds of files of figures made of photographs; ``svg`` and ``pdf`` of the others."""
+
 
 def figures(
     source: str,
@@ -47,7 +60,8 @@ def figures(
 
     By name only: ``embedding``, the test clips in the plane (t-SNE); ``heatmap``, where the model looks (Grad-CAM for
     the true class); ``landscape``, the loss around the weights, which takes minutes on a CPU and leaves its
-    numbers in ``landscape.npz``.
+    numbers in ``landscape.npz``; of a run that predicts the clips of a video, ``agreement_samples``, test clips by how
+    far these agree, and ``agreement_embedding``, the plane by the same.
 
     Args:
         source: a run folder, ``synthetic/easy`` or ``synthetic/wild``.
@@ -64,7 +78,7 @@ def figures(
     if drawn and beside:
         raise InputError(f"--beside puts runs beside a run; {source} is none")
     made = _sheet(source) if drawn else run_figures(RunFolder(Path(source)))
-    known = list(made) if drawn else [*made, *COMPARED]
+    known = list(made) if drawn else [*made, *BY_NAME]
     if unknown := [one for one in name or [] if one not in known]:
         raise InputError(f"no figure {', '.join(unknown)} of {source}; there are {', '.join(known)}")
     if beside and (alone := [one for one in name or made if one not in COMPARED]):
@@ -75,10 +89,12 @@ def figures(
         "embedding": lambda: _embedding(runs, names),
         "heatmap": lambda: _heatmap(runs, names, clip or [], data),
         "landscape": lambda: _landscape(runs, names, data, folder),
+        "agreement_samples": lambda: _agreement_samples(runs[0], data),
+        "agreement_embedding": lambda: _agreement_embedding(runs[0]),
     }
     for one in name or made:
         figure = (compared | made)[one]()
-        suffixes = {"samples": ("png",), "mix": ("jpg",), "heatmap": ("svg", "pdf", "jpg")}.get(one, ("svg", "pdf"))
+        suffixes = SUFFIXES.get(one, ("svg", "pdf"))
         for suffix in suffixes:
             path = folder / f"{one}.{suffix}"
             write_atomically(path, draw.render(figure, suffix))
@@ -186,6 +202,21 @@ def _landscape(runs: list[RunFolder], names: list[str], data: Path | None, folde
     np.savez(numbers, coordinates=coordinates, names=np.array(names), losses=np.stack(list(surfaces.values())))
     write_atomically(folder / "landscape.npz", numbers.getvalue())
     return draw.landscape(coordinates, surfaces)
+
+
+def _agreement_samples(run: RunFolder, data: Path | None) -> Figure:
+    found = Predictions.load(run.predictions("test"))
+    agreement_of(found, run.path)
+    return draw.agreement_sheet(samples_by_level(found, Source.open(run, data).clips("test")))
+
+
+def _agreement_embedding(run: RunFolder) -> Figure:
+    from dfer.evaluation.embeddings import project
+
+    found = Predictions.load(run.predictions("test"))
+    levels = places_by_level(agreement_of(found, run.path))
+    points = project(found.embedding)
+    return draw.embedding({name: (points[at], found.label[at]) for name, at in levels.items()}, found.labels, True)
 
 
 def _sheet(source: str) -> dict[str, Callable[[], Figure]]:

@@ -108,7 +108,7 @@ def _rich(table: Tabular, width: int) -> Table:
     labels = [isinstance(cell, str) for cell in table.rows[0]]
     rows = [[text.replace(" ± ", "\n± ") for text in row] for row in table.texts()]
     columns = list(zip(table.headers, labels, zip(*rows, strict=True), strict=True))
-    needed = sum(2 + max(len(line) for text in (header, *of) for line in text.split("\n")) for header, _, of in columns)
+    needed = sum(3 + max(len(line) for text in (header, *of) for line in text.split("\n")) for header, _, of in columns)
     if needed > width:
         named = [column for column in columns if column[1]]
         stacked = ["\n".join(parts) for parts in zip(*(of for _, _, of in named), strict=True)]

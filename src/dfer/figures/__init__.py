@@ -1,5 +1,6 @@
 """Figures: arrays in, a matplotlib Figure out; this room knows no model and no disk."""
 
+from dfer.figures.agreement import InParts, agreement_sheet
 from dfer.figures.confusion import confusion
 from dfer.figures.curves import curves
 from dfer.figures.embedding import embedding
@@ -14,6 +15,8 @@ from dfer.figures.style import Figure, render
 __all__ = [
     "Figure",
     "Heated",
+    "InParts",
+    "agreement_sheet",
     "confusion",
     "contact_sheet",
     "curves",

@@ -13,10 +13,13 @@ Points = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Where each clip lies, ``(N, 2)``, and its class, ``(N,)``."""
 
 
-def embedding(panels: Mapping[str, Points], labels: Sequence[str]) -> Figure:
+def embedding(panels: Mapping[str, Points], labels: Sequence[str], together: bool = False) -> Figure:
     """Draw named sets of points in two dimensions, a panel each, coloured by class; two panels in a row.
 
     The axes of such a picture mean nothing, so they have no ticks; later classes lie above earlier ones.
+
+    Args:
+        together: the points were laid out together, so a place is the same in every panel.
 
     Raises:
         ValueError: no panel, points that are not in two dimensions, or classes that do not fit.
@@ -48,6 +51,13 @@ def embedding(panels: Mapping[str, Points], labels: Sequence[str]) -> Figure:
         one.set_box_aspect(1)
         one.spines[:].set_visible(True)
         one.spines[:].set_color("#cccccc")
+    if together:
+        everywhere = np.concatenate([points for points, _ in panels.values()])
+        low, high = everywhere.min(axis=0), everywhere.max(axis=0)
+        margin = 0.05 * (high - low) + 1e-6
+        for one in axes[: len(panels)]:
+            one.set_xlim(low[0] - margin[0], high[0] + margin[0])
+            one.set_ylim(low[1] - margin[1], high[1] + margin[1])
     for empty in axes[len(panels) :]:
         empty.set_axis_off()
     handles, names = axes[0].get_legend_handles_labels()

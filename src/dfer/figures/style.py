@@ -1,6 +1,7 @@
 """One look for all figures: readable at column width, safe for colour-blind readers, text kept as text."""
 
 import io
+from collections.abc import Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -37,8 +38,13 @@ def new_figure(width: float = COLUMN_WIDTH, height: float = 2.6) -> Figure:
     return figure
 
 
-def new_panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def new_panels(
+    rows: int, columns: int, width: float, height: float, heights: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Start a figure of several panels in the house style, row by row.
+
+    Args:
+        heights: of the rows, in any unit; all the same unless given.
 
     Raises:
         ValueError: no panel.
@@ -52,7 +58,7 @@ def new_panels(rows: int, columns: int, width: float, height: float) -> tuple[Fi
         raise ValueError(f"{rows} rows and {columns} columns of panels; give at least 1 of each")
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
+        grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     return figure, list(grid.flat)
 
 
