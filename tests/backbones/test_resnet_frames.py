@@ -200,6 +200,23 @@ def test_trains_in_bfloat16_on_one_clip(name: str) -> None:
         assert value.grad.isfinite().all(), parameter_name
 
 
+def test_gradients_of_maps_of_one_pixel_are_of_the_middle_tap_alone() -> None:
+    torch.manual_seed(0)
+    backbone = resnet18(width=0.125).train()  # layer 4 has one pixel at 16
+    for _ in range(5):
+        backbone.zero_grad()
+        junk = [torch.full((count,), torch.nan) for count in (100, 1000, 10000, 40000)]
+        del junk  # what torch's own convolution would take for gradients
+        with torch.autocast("cpu", torch.bfloat16):
+            backbone(torch.randn(2, 3, 2, 16, 16)).float().square().sum().backward()
+        for name, value in backbone.named_parameters():
+            assert value.grad.isfinite().all(), name
+        outside = backbone.layer4[0].conv1.weight.grad.clone()
+        assert outside[:, :, 1, 1].any()
+        outside[:, :, 1, 1] = 0
+        assert not outside.any()
+
+
 def test_cnn_lstm_costs_what_is_published() -> None:
     with torch.device("meta"):
         found = cost(Recognizer(resnet18_lstm()))
