@@ -263,8 +263,8 @@ def _of_dataset(table: dict[str, Any], dataset: str, where: str) -> dict[str, An
     for row in merged["rows"]:
         if isinstance(row, dict) and "datasets" in row and not row.get("published_only"):
             here = f"{where}, row {row.get('name')!r}, datasets"
-            special = _of_row(row.pop("datasets"), dataset, known, here)
-            row["overrides"] = [*options(row.get("overrides"), where), *special]
+            chosen = _of_row(row.pop("datasets"), dataset, known, here)
+            row["overrides"] = [*options(row.get("overrides"), where), *chosen]
     return merged
 
 
