@@ -198,3 +198,24 @@ def test_runs_that_cannot_be_read_are_one_line(
     assert main(["audit", str(own_parted.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "no checkpoint yet" in line
+
+
+def test_labels_that_were_corrected_since_are_judged_without_predicting_anew(
+    own_drawn: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = audit_run(own_drawn)
+    monkeypatch.setattr(room, "predict", lambda *_, **__: pytest.fail("clips were predicted again"))
+    real = Source.clips
+
+    def corrected(self: Source, split: str):  # type: ignore[no-untyped-def]
+        clips = real(self, split)
+        clips.targets = clips.truth["true_label"].to_numpy(np.int64)  # type: ignore[attr-defined]
+        return clips
+
+    monkeypatch.setattr(Source, "clips", corrected)
+    second = audit_run(own_drawn)
+    changed = first.table.sort_index()["label"] != second.table.sort_index()["label"]
+    assert changed.sum() == 6  # a tenth
+    before, after = (one.table.sort_index() for one in (first, second))
+    assert (before["prediction"] == after["prediction"]).all()
+    assert ((before["loss"] != after["loss"]) == changed).all()
