@@ -24,7 +24,7 @@ ROWS = [
 ] + [
     pytest.param(name, "synthetic", row, id=f"{name}-{row.name}")
     for name in grid_names()
-    if name.startswith("synthetic/hdf_")
+    if name.startswith(("synthetic/hdf_", "synthetic/rdfer_"))
     for row in load_grid(name).rows
 ]
 
@@ -32,7 +32,7 @@ ROWS = [
 def test_there_are_papers_tables() -> None:
     hdf_rdfer = {"hdf-3", "hdf-4", "rdfer-3", "rdfer-4", "rdfer-6"}
     assert {f"safe-{number}" for number in (3, 4, 5, 6, 7)} | hdf_rdfer <= set(PAPERS)
-    assert len(ROWS) > 115
+    assert len(ROWS) > 120
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +114,11 @@ def test_rows_of_hdf_that_the_paper_has_twice_share_their_run(tmp_path: Path) ->
 
 def test_rows_of_rdfer_that_the_paper_has_twice_share_their_run(tmp_path: Path) -> None:
     keys = {}
-    for name in ("rdfer-3", "rdfer-4"):
+    for name in ("rdfer-3", "rdfer-4", "synthetic/rdfer_noise"):
         extra = ["--model.model.backbone.weights=none"]
         runs = plan(load_grid(name), BUDGETS["small"], tmp_path, seeds=1, extra=extra).runs
         keys[name] = {run.row: run.key for run in runs}
     assert keys["rdfer-3"]["RDFER"] == keys["rdfer-4"]["hard and noisy sample reweighting"]
-    assert len({key for of_table in keys.values() for key in of_table.values()}) == 10
+    assert keys["rdfer-3"]["RDFER"] == keys["synthetic/rdfer_noise"]["10 % wrong"]
+    assert keys["rdfer-4"]["vanilla cross-entropy"] == keys["synthetic/rdfer_noise"]["10 % wrong, cross-entropy alone"]
+    assert len({key for of_table in keys.values() for key in of_table.values()}) == 14
