@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from dfer.evaluation.audit import audit_run
 from dfer.evaluation.audit_page import verdict_counts, write_audit_page
+from dfer.evaluation.suspicion import audit_run
 from dfer.figures.style import class_colour
 from dfer.runs import RunFolder
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from dfer.cli import main
 from dfer.datasets import SyntheticFaces
 from dfer.errors import InputError
-from dfer.evaluation.audit import audit_run
 from dfer.evaluation.known_truth import (
     Judged,
     auroc,
@@ -30,6 +29,7 @@ from dfer.evaluation.known_truth import (
     hard_share,
     measure,
 )
+from dfer.evaluation.suspicion import audit_run
 from dfer.reweight import HARD, NOISY, verdicts
 from dfer.runs import RunFolder
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from dfer.datasets import SyntheticFaces
 from dfer.errors import InputError
-from dfer.evaluation.audit import Audit, suspicion_order
 from dfer.evaluation.beside import names_of
 from dfer.evaluation.predict import predict
+from dfer.evaluation.suspicion import Audit, suspicion_order
 from dfer.evaluation.tabular import Cell, Format, Mean, Tabular, written
 from dfer.reweight import HARD, NOISY, VERDICTS, verdicts
 from dfer.types import Output
