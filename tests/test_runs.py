@@ -53,7 +53,16 @@ def test_no_manifest_is_no_run(tmp_path: Path, content: str | None) -> None:
 
 def test_names_are_all_different(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    names = [run.config, run.manifest, run.metrics, run.agreement, run.evaluation, run.report, run.figures, run.resume_state]
+    names = [
+        run.config,
+        run.manifest,
+        run.metrics,
+        run.agreement,
+        run.evaluation,
+        run.report,
+        run.figures,
+        run.resume_state,
+    ]
     names += [run.checkpoint(), run.checkpoint("last"), run.predictions(), run.predictions("held-out")]
     assert len(set(names)) == len(names)
     assert all(name.is_relative_to(tmp_path) for name in names)
