@@ -165,3 +165,18 @@ def test_the_frames_of_each_stage_are_foretold(name: str, frames: int) -> None:
     backbone = BACKBONES[name](width=0.0625, plugins={stage: Count(stage) for stage in (1, 2, 3, 4)})
     backbone(torch.zeros(1, 3, frames, 32, 32))
     assert backbone.stage_frames(frames) == seen
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18"])
+def test_windows_of_one_frame_are_finite_in_bfloat16(name: str) -> None:
+    torch.manual_seed(0)
+    backbone = BACKBONES[name](width=0.25).train()
+    for _ in range(6):
+        backbone.zero_grad()
+        junk = [torch.full((count,), torch.nan) for count in (100, 1000, 10000, 100000, 1000000)]
+        del junk  # what torch's own convolution would take for numbers
+        with torch.autocast("cpu", torch.bfloat16):
+            found = backbone(torch.randn(4, 3, 1, 48, 48)).float()
+        found.square().mean().backward()
+        assert found.isfinite().all()
+        assert all(value.grad.isfinite().all() for value in backbone.parameters())

@@ -192,3 +192,17 @@ def test_bad_arguments_are_refused_with_the_value(arguments: dict[str, Any], sai
 def test_another_clip_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"{shape}, the model takes (B, 3, 16, 32, 32)")):
         small()(torch.zeros(shape))
+
+
+def test_weights_in_bfloat16_do() -> None:
+    model = M3DFEL(backbone=r3d_18(width=0.125), hidden_size=16, size=32).bfloat16()
+    output = model(torch.randint(0, 256, (2, 3, 16, 32, 32), dtype=torch.uint8))
+    assert output.logits.dtype == torch.bfloat16
+    assert output.logits.isfinite().all()
+
+
+def test_frames_and_classes_are_counted_from_one() -> None:
+    with pytest.raises(ValueError, match="instances 4 do not share 0 frames"):
+        M3DFEL(backbone=r3d_18(width=0.125), frames=0)
+    with pytest.raises(ValueError, match="num_classes 0"):
+        M3DFEL(0, backbone=r3d_18(width=0.125))

@@ -350,3 +350,10 @@ def test_without_resampling_frames_need_not_suit_the_detector() -> None:
 def test_another_clip_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"{shape}, the model takes (B, 3, 16, 48, 48)")):
         small()(torch.zeros(shape))
+
+
+def test_weights_in_bfloat16_do() -> None:
+    model = RDFER(backbone=resnet18(width=0.125), detector=resnet18(width=0.125), size=48, features=16).bfloat16()
+    output = model(torch.randint(0, 256, (2, 3, 64, 48, 48), dtype=torch.uint8))
+    assert output.logits.dtype == torch.bfloat16
+    assert output.logits.isfinite().all()

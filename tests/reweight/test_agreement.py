@@ -266,3 +266,30 @@ class TestAgreementReweighting:
 
     def test_diagnostics_without_a_record(self) -> None:
         assert small().diagnostics() == {"hard": 0.0, "noisy": 0.0}
+
+
+def test_the_state_knows_what_the_fractions_are_of() -> None:
+    reweight = AgreementReweighting(hard_fraction=0.0, noisy_fraction=0.5, warmup_epochs=0)
+    reweight.bind(range(10), rows=[0, 1, 2, 3])
+    reweight.record([0, 1, 2, 3], [1.0] * 4, [0.1, 0.2, 0.3, 0.4])
+    other = AgreementReweighting(10, hard_fraction=0.0, noisy_fraction=0.5, warmup_epochs=0)
+    other.load_state_dict(reweight.state_dict())
+    other.end_epoch()
+    assert other.weight([0, 1, 2, 3]).tolist() == [1, 1, 0, 0]
+
+
+def test_everything_stays_on_the_cpu_whatever_the_default_device_is() -> None:
+    with torch.device("meta"):
+        reweight = AgreementReweighting(4, warmup_epochs=0)
+    reweight.record([0], [0.5], [1.0])
+    reweight.end_epoch()
+    assert reweight.weight([0, 1]).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_samples": 2.5}, {"num_samples": 0}, {"warmup_epochs": 2.5}, {"warmup_epochs": -1}]
+)
+def test_numbers_of_clips_and_epochs_are_whole(wrong: dict[str, Any]) -> None:
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(ValueError, match=f"{name} {value} must be a whole number"):
+        AgreementReweighting(**{"num_samples": 3, **wrong})

@@ -60,7 +60,7 @@ class M3DFEL(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if instances < 1 or frames % instances:
+        if not 1 <= instances <= frames or frames % instances:
             raise ValueError(f"instances {instances} do not share {frames} frames evenly; give a divisor of {frames}")
         if backbone is not None and weights is not None:
             raise ValueError(f"weights {weights!r} beside a backbone; give the backbone its own weights")
@@ -77,7 +77,7 @@ class M3DFEL(nn.Module):
     def forward(self, clip: Tensor) -> Output:
         check_clip(clip, self.input_spec)
         tokens = window_tokens(clip, self.window, self.window, self.features)  # (B, N, D)
-        tokens = self.aggregation(tokens)  # (B, N, D')
+        tokens = self.aggregation(tokens).to(tokens.dtype)  # (B, N, D')
         embedding = self.fusion(tokens).squeeze(1)  # (B, D')
         logits = self.classifier(self.dropout(embedding))  # (B, K)
         return Output(logits, embedding, self.classifier(tokens))

@@ -119,7 +119,7 @@ class RDFER(nn.Module):
             centre, stride, summary = self.detector(clip)  # (B,), (B,), (B, C') or None
             tokens = self.tokens(resample_clip(clip, centre, stride, self.samples))  # (B, n, C')
             if summary is not None:
-                tokens = tokens * summary[:, None]
+                tokens = tokens * summary[:, None].to(tokens.dtype)
         embedding = self.dual_stream(tokens)  # (B, D)
         logits = self.classifier(self.dropout(embedding))  # (B, K)
         alone = tokens.reshape(-1, self.dual_stream.clip_frames, tokens.shape[2])  # (B n1, n2, C')

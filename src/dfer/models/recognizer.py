@@ -110,8 +110,10 @@ def class_names(num_classes: int, labels: Sequence[str] | None) -> tuple[str, ..
         (('happy', 'sad'), ('class_0', 'class_1', 'class_2'))
 
     Raises:
-        ValueError: as many names as classes are needed, all different.
+        ValueError: no class; or not as many names as classes, all different.
     """
+    if num_classes < 1:
+        raise ValueError(f"num_classes {num_classes} must be at least 1")
     if labels is None:
         known = {len(BASIC): BASIC, len(EXTENDED): EXTENDED}
         return known.get(num_classes) or tuple(f"class_{index}" for index in range(num_classes))

@@ -86,8 +86,8 @@ def resample_clip(clip: Tensor, centre: Tensor, stride: Tensor, frames: int) -> 
             raise ValueError(
                 f"{name} has the shape {list(value.shape)}; give one for each clip, {list(clip.shape[:1])}"
             )
-    if frames < 1:
-        raise ValueError(f"frames {frames} must be at least 1")
+    if not isinstance(frames, int) or frames < 1:
+        raise ValueError(f"frames {frames} must be a whole number, at least 1")
     last = clip.shape[2] - 1
     positions = sample_positions(centre, stride, frames, last + 1)  # (B, n)
     before = positions.detach().long().clamp(0, last)  # clamped again: nan must become an index, and nan in the output
@@ -200,11 +200,13 @@ class KeyExpressionDetector(nn.Module):
         if clip.ndim != 5 or clip.shape[1] != channels or clip.shape[2] != self.frames:
             wanted = f"(B, {channels}, {self.frames}, H, W)"
             raise ValueError(f"clip has the shape {list(clip.shape)}; give {wanted}, as this detector was built for")
-        seen = clip[:, :, :: self.every].to(self.mean.dtype)  # (B, 3, steps, H, W)
+        precise = torch.promote_types(self.mean.dtype, torch.float32)  # torch pools no bfloat16 on a processor
+        seen = clip[:, :, :: self.every].to(precise)  # (B, 3, steps, H, W)
         seen = F.avg_pool3d(seen, (1, 2, 2), ceil_mode=True)  # (B, 3, steps, H/2, W/2)
         if not clip.is_floating_point():
             seen = seen / 255
-        maps: Tensor = self.backbone((seen - self.mean) / self.std)  # (B, D, steps, H', W')
+        seen = ((seen - self.mean) / self.std).to(self.mean.dtype)
+        maps: Tensor = self.backbone(seen)  # (B, D, steps, H', W')
         if maps.shape[2] != self.steps:
             raise ValueError(
                 f"backbone gives {maps.shape[2]} time steps for {self.steps} frames; take one that keeps time, such as "

@@ -91,13 +91,13 @@ class AgreementReweighting:
         for name, value in (("hard_weight", hard_weight), ("noisy_weight", noisy_weight)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} {value} must be finite and not negative; 1 leaves those clips as they are")
-        if warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs {warmup_epochs} must not be negative; 0 is no warm-up")
+        if not isinstance(warmup_epochs, int) or warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs {warmup_epochs!r} must be a whole number, not negative; 0 is no warm-up")
         check_choice("rank_by", rank_by, ("agreement", "loss"))
         check_choice("scope", scope, ("dataset", "batch"))
         self.hard_fraction = hard_fraction
         self.noisy_fraction = noisy_fraction
-        self.weights = torch.tensor([1.0, hard_weight, noisy_weight])  # by verdict
+        self.weights = torch.tensor([1.0, hard_weight, noisy_weight], device="cpu")  # by verdict
         self.warmup_epochs = warmup_epochs
         self.rank_by: RankBy = rank_by
         self.scope = scope
@@ -191,7 +191,7 @@ class AgreementReweighting:
         self._require_room()
         tensors = {"agreement": self.agreement, "loss": self.loss, "verdict": self._verdict, "at": self._at}
         copies = {name: value.clone() for name, value in tensors.items()}
-        return {**copies, "step": self._step, "epochs": self.epochs}
+        return {**copies, "total": self.total, "step": self._step, "epochs": self.epochs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave.
@@ -204,16 +204,16 @@ class AgreementReweighting:
             raise ValueError(f"a state of {len(state['agreement'])} clips, where num_samples is {self.num_samples}")
         self.agreement, self.loss = state["agreement"].clone().cpu(), state["loss"].clone().cpu()
         self._verdict, self._at = state["verdict"].clone().cpu(), state["at"].clone().cpu()
-        self._step, self.epochs = int(state["step"]), int(state["epochs"])
+        self.total, self._step, self.epochs = int(state["total"]), int(state["step"]), int(state["epochs"])
 
     def _make_room(self, num_samples: int) -> None:
-        if num_samples < 1:
-            raise ValueError(f"num_samples {num_samples} must be at least 1")
+        if not isinstance(num_samples, int) or num_samples < 1:
+            raise ValueError(f"num_samples {num_samples!r} must be a whole number, at least 1")
         self.num_samples = self.total = num_samples
-        self.agreement = torch.full((num_samples,), math.nan)
-        self.loss = torch.full((num_samples,), math.nan)
-        self._verdict = torch.full((num_samples,), ORDINARY)
-        self._at = torch.full((num_samples,), -1)  # the step of this epoch that recorded a row
+        self.agreement = torch.full((num_samples,), math.nan, device="cpu")  # whatever the default is
+        self.loss = self.agreement.clone()
+        self._verdict = torch.full((num_samples,), ORDINARY, device="cpu")
+        self._at = torch.full((num_samples,), -1, device="cpu")  # the step of this epoch that recorded a row
         self._step = 0
         self.epochs = 0
 

@@ -70,6 +70,8 @@ class Recognition(pl.LightningModule):
         self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._train_sums = torch.zeros(3)
         self._pass = 0
+        self._step = 0
+        self._epoch_open = True
 
     def bind(self, dataset: ClipDataset, rows: Sequence[int] | NDArray[np.int64] | None = None) -> None:
         """Hand the training set to every part that asks for it.
