@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from dfer.backbones import resnet18
 from dfer.cli import main
 from dfer.errors import InputError
 from dfer.evaluation.agreement import (
@@ -20,6 +22,7 @@ from dfer.evaluation.agreement import (
     samples_by_level,
 )
 from dfer.evaluation.source import Source
+from dfer.models import RDFER
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder
 
@@ -175,3 +178,26 @@ def test_samples_are_of_their_level_and_tell_what_each_part_is_taken_for(parted:
             assert one.label == found.labels[found.label[at]]
             assert one.parts == [found.labels[k] for k in found.clip_logits[at].argmax(1)]
     assert [len(level) for level in samples_by_level(found, clips, 1).values()] == [1] * len(places)
+
+
+def test_a_model_that_samples_the_clip_itself_shows_what_it_takes(parted: RunFolder) -> None:
+    found = Predictions.load(parted.predictions())
+    clips = Source.open(parted).clips("test")
+    spec = Source.open(parted).loaded.input_spec
+    model = RDFER(
+        backbone=resnet18(width=0.125),
+        detector=resnet18(width=0.125),
+        frames=spec.frames,
+        samples=spec.frames // 2,
+        clips=2,
+        size=spec.size,
+        features=8,
+    )
+    assert model.detector is not None
+    with torch.no_grad():
+        model.detector.place.bias.copy_(torch.tensor([-30.0, -30.0]))  # the clip's beginning, half a frame apart
+    expected = [max(0, round(0.5 * (k - spec.frames // 4))) for k in range(spec.frames // 2)]
+    plain = samples_by_level(found, clips)
+    for name, level in samples_by_level(found, clips, model=model).items():
+        for one, whole in zip(level, plain[name], strict=True):
+            np.testing.assert_array_equal(one.frames, whole.frames[expected])

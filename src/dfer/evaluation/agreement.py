@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dfer.datasets import ClipDataset
 from dfer.errors import InputError
@@ -130,13 +131,25 @@ def places_by_level(shares: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]
     return {f"agreement {level:.2f} ({len(at)} clip{'s' * (len(at) > 1)})": at for level, at in found}
 
 
-def samples_by_level(predictions: Predictions, clips: ClipDataset, count: int = 2) -> dict[str, list[InParts]]:
+def samples_by_level(
+    predictions: Predictions, clips: ClipDataset, count: int = 2, model: nn.Module | None = None
+) -> dict[str, list[InParts]]:
     """Draw some clips of each level of agreement at random, always the same, with what their parts are taken for.
+
+    Args:
+        model: one that samples a clip itself shows the frames that it takes.
 
     Raises:
         InputError: no predictions for parts of clips, or clips that are not there.
     """
+    from dfer.evaluation.heatmaps import positions_taken
     from dfer.evaluation.telling import rows_by_id
+
+    def frames(row: int) -> NDArray[np.uint8]:
+        clip = clips[row].clip  # (T, C, H, W)
+        at = None if model is None else positions_taken(model.cpu().eval(), clip.transpose(0, 1)[None])
+        shown: NDArray[np.uint8] = (clip if at is None else clip[at.round().long()]).permute(0, 2, 3, 1).numpy()
+        return shown
 
     levels = places_by_level(agreement_of(predictions))
     assert predictions.clip_logits is not None
@@ -146,9 +159,8 @@ def samples_by_level(predictions: Predictions, clips: ClipDataset, count: int = 
     for name, places in levels.items():
         chosen = np.sort(rng.choice(places, min(count, len(places)), replace=False))
         rows = rows_by_id(clips, predictions.clip_id[chosen].tolist())
-        frames = [clips[row].clip.permute(0, 2, 3, 1).numpy() for row in rows]  # (T, H, W, C)
         labels = [predictions.labels[predictions.label[at]] for at in chosen]
-        found[name] = [InParts(*one) for one in zip(frames, labels, taken[chosen].tolist())]
+        found[name] = [InParts(*one) for one in zip(map(frames, rows), labels, taken[chosen].tolist())]
     return found
 
 

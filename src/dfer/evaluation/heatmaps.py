@@ -73,7 +73,7 @@ def grad_cam(model: nn.Module, clip: Tensor, label: int, stage: int | None = Non
         raise InputError(f"stage {stage} of {type(model).__name__}; it has {', '.join(map(str, layers))}")
     cam = LayerGradCam(lambda x: model(x).logits, layers[stage])
     coarse = cam.attribute(pixels, target=label, relu_attributions=True).detach()  # (1 or N, 1, T', H', W')
-    positions = _positions(model, pixels)
+    positions = positions_taken(model, pixels)
     if positions is None:
         window = getattr(model, "window", None)
         heat = _frames(coarse, clip.shape[1:], window, getattr(model, "stride", window))
@@ -102,8 +102,12 @@ def _sides(model: nn.Module, pixels: Tensor, layers: dict[int, nn.Module]) -> di
     return found
 
 
-def _positions(model: Any, pixels: Tensor) -> Tensor | None:
-    """Tell where in a clip the frames lie that a model takes from it; None of a model that takes them all."""
+def positions_taken(model: Any, pixels: Tensor) -> Tensor | None:
+    """Tell where in a clip the frames lie that a model takes from it; None of a model that takes them all.
+
+    Shape:
+        ``(1, 3, T, S, S)`` -> ``(n,)`` in frames.
+    """
     samples, frames = getattr(model, "samples", None), pixels.shape[2]
     if samples is None:
         return None

@@ -207,7 +207,8 @@ def _landscape(runs: list[RunFolder], names: list[str], data: Path | None, folde
 def _agreement_samples(run: RunFolder, data: Path | None) -> Figure:
     found = Predictions.load(run.predictions("test"))
     agreement_of(found, run.path)
-    return draw.agreement_sheet(samples_by_level(found, Source.open(run, data).clips("test")))
+    source = Source.open(run, data)
+    return draw.agreement_sheet(samples_by_level(found, source.clips("test"), model=source.loaded.model))
 
 
 def _agreement_embedding(run: RunFolder) -> Figure:
