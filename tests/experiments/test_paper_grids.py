@@ -11,7 +11,9 @@ from dfer.experiments.budget import BUDGETS
 from dfer.experiments.declaration import Row, grid_names, load_grid
 from dfer.experiments.plan import plan
 from dfer.models import RDFER
+from dfer.reweight import AgreementReweighting
 from dfer.training.fit import build
+from dfer.types import Batch, Output
 
 PAPERS = [name for name in grid_names() if "/" not in name]
 DATASETS = ("synthetic", "dfew")
@@ -28,6 +30,18 @@ ROWS = [
     for row in load_grid(name).rows
 ]
 
+# of `planted`'s four clips: the least agreed on with the smallest loss, the most agreed on with the largest, two others
+WEIGHTS = {
+    "vanilla cross-entropy": [1, 1, 1, 1],
+    "big-loss strengthening": [1, 1.5, 1, 1],
+    "big-loss weakening": [1, 0, 1, 1],
+    "hard sample strengthening": [1.5, 1, 1, 1],
+    "noisy sample weakening": [1, 0, 1, 1],
+    "5 % wrong, cross-entropy alone": [1, 1, 1, 1],
+    "10 % wrong, cross-entropy alone": [1, 1, 1, 1],
+    "20 % wrong, cross-entropy alone": [1, 1, 1, 1],
+}
+
 
 def test_there_are_papers_tables() -> None:
     hdf_rdfer = {"hdf-3", "hdf-4", "rdfer-3", "rdfer-4", "rdfer-6"}
@@ -40,6 +54,16 @@ def dfew(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("dfew")
     synthesize(root, layout="dfew", clips=70, size=32)
     return root
+
+
+def planted(reweight: AgreementReweighting, rows: list[int]) -> None:
+    """Record every clip as if an epoch were over, so that the verdicts of these four are known."""
+    others = sorted(set(range(reweight.num_samples or 0)) - set(rows))
+    half = len(others) // 2
+    reweight.record(others, [0.5] * half + [1.0] * (len(others) - half), [1.0] * len(others))
+    reweight.record(rows, [0.25, 1.0, 0.75, 0.75], [0.0, 5.0, 0.01, 0.01])
+    reweight.warmup_epochs = 0
+    reweight.end_epoch()
 
 
 @pytest.mark.parametrize(("name", "dataset", "row"), ROWS)
@@ -58,20 +82,32 @@ def test_a_row_makes_steps(name: str, dataset: str, row: Row, dfew: Path) -> Non
         batch = batch._replace(clip=module.mix(batch.clip, batch.label))
     before = [value.detach().clone() for value in module.parameters()]
     optimizer = module.optimizer(module.parameters())
-    losses = []
+    losses, seen = [], []
+    weight = [1, 1, 1, 1]
+    if module.reweight is not None:
+        planted(module.reweight, batch.row.tolist())
+        weight = WEIGHTS.get(row.name, [1.5, 0, 1, 1])
+
+    def watch(loss: torch.nn.Module, given: tuple[Output, Batch]) -> None:
+        seen.append(given[1].weight.tolist())
+
+    module.loss.register_forward_pre_hook(watch)
+    module.on_train_epoch_start()
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        losses.append(module.loss(module(batch.clip), batch))
+        losses.append(module.training_step(batch, 0))
         losses[-1].backward()
         return losses[-1]
 
     # In the first step X3D's blocks still pass their input on, and RDFER's detector gives the same whatever it sees.
     steps = 2 if isinstance(module.model.backbone, X3D) or isinstance(module.model, RDFER) else 1
     for _ in range(steps):
+        module.on_train_batch_start(batch, 0)
         optimizer.step(closure)
     assert torch.isfinite(torch.stack(losses)).all()
     assert len(losses) == steps * getattr(optimizer, "passes", 1)
+    assert seen == [weight] * len(losses)
     assert sum(not torch.equal(a, b) for a, b in zip(before, module.parameters())) > 0.9 * len(before)
 
 
