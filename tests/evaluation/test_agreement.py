@@ -22,7 +22,7 @@ from dfer.evaluation.agreement import (
     samples_by_level,
 )
 from dfer.evaluation.source import Source
-from dfer.models import RDFER
+from dfer.models import RDFER, checkpoint
 from dfer.predictions import Predictions
 from dfer.runs import RunFolder
 
@@ -143,7 +143,7 @@ def test_the_command_counts_runs_together(parted: RunFolder, capsys: pytest.Capt
     [
         ("finished", [], "this model predicts whole videos only, no clips"),
         ("parted", ["--split", "train"], "`dfer audit "),
-        ("parted", ["--split", "tset"], "tset.npz not found; run `dfer evaluate`"),
+        ("parted", ["--split", "tset"], "no predictions 'tset'; test, test-uar, held-out"),
         ("nowhere", [], "nowhere is no run folder"),
     ],
 )
@@ -201,3 +201,22 @@ def test_a_model_that_samples_the_clip_itself_shows_what_it_takes(parted: RunFol
     for name, level in samples_by_level(found, clips, model=model).items():
         for one, whole in zip(level, plain[name], strict=True):
             np.testing.assert_array_equal(one.frames, whole.frames[expected])
+
+
+@pytest.mark.parametrize("split", ["bogus", "../predictions/test"])
+def test_a_split_that_is_none_is_refused(split: str, parted: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agreement", str(parted.path), "--split", split]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"no predictions '{split}'; test, test-uar, held-out" in line
+
+
+def test_predictions_of_other_weights_are_refused(own_parted: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", str(own_parted.path)]) == 0
+    assert main(["agreement", str(own_parted.path), "--split", "train"]) == 0
+    capsys.readouterr()
+    loaded = checkpoint.load(own_parted.checkpoint())
+    loaded.model.classifier.weight.data.neg_()  # type: ignore[union-attr, operator]
+    checkpoint.save(loaded.model, own_parted.checkpoint(), config=loaded.config, about={})
+    assert main(["agreement", str(own_parted.path), "--split", "train"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "of other weights than the run has now; run `dfer audit" in line

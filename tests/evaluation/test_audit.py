@@ -33,6 +33,8 @@ def test_the_command_says_what_to_look_at(own_parted: RunFolder, capsys: pytest.
         (["--noisy-fraction", "-0.1"], "noisy_fraction -0.1"),
         (["--hard-fraction", "0.6", "--noisy-fraction", "0.5"], "0.6 and noisy_fraction 0.5 add to more than 1"),
         (["--top", "0"], "--top 0"),
+        (["--batch-size", "0"], "--batch-size 0 must be at least 1"),
+        (["--workers=-1"], "--workers -1 at least 0"),
         (["--format", "csv"], "--truth"),
     ],
 )

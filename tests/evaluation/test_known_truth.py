@@ -212,7 +212,20 @@ def test_the_command_averages_runs_that_differ_in_their_seed(
     assert "| drawn | loss alone" in shown.replace("  ", " ")
     assert "± 0.000" in shown
     assert not own_drawn.audit_page.exists()
-    assert own_drawn.audit.is_file()
+    assert not own_drawn.audit.exists()  # the page and the list go together
+
+
+def test_the_command_printed_makes_the_same_table(own_drawn: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--hard-fraction", "0.3", "--noisy-fraction", "0.05"]
+    assert main(["audit", str(own_drawn.path), "--truth", *options, "--format", "markdown"]) == 0
+    assert f"dfer audit {own_drawn.path} --truth --hard-fraction 0.3 --noisy-fraction 0.05\n" in capsys.readouterr().out
+
+
+def test_titles_are_of_settings(own_drawn: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", str(own_drawn.path), "--truth", "--title", "a", "--title", "b"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "2 titles for 1 settings" in line
+    assert str(own_drawn.path) in line
 
 
 def test_without_cleanlab_the_rest_is_measured_and_a_line_says_so(

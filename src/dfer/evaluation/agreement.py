@@ -14,6 +14,7 @@ from torch import nn
 
 from dfer.datasets import ClipDataset
 from dfer.errors import InputError
+from dfer.evaluation.robustness import named, up_to_date
 from dfer.evaluation.tabular import Cell, Format, Tabular, written
 from dfer.figures import InParts
 from dfer.labels import SHORT
@@ -142,14 +143,13 @@ def samples_by_level(
     Raises:
         InputError: no predictions for parts of clips, or clips that are not there.
     """
-    from dfer.evaluation.heatmaps import positions_taken
+    from dfer.evaluation.heatmaps import frames_taken
     from dfer.evaluation.telling import rows_by_id
 
     def frames(row: int) -> NDArray[np.uint8]:
         clip = clips[row].clip  # (T, C, H, W)
-        at = None if model is None else positions_taken(model.cpu().eval(), clip.transpose(0, 1)[None])
-        shown: NDArray[np.uint8] = (clip if at is None else clip[at.round().long()]).permute(0, 2, 3, 1).numpy()
-        return shown
+        taken = None if model is None else frames_taken(model, clip)
+        return clip.permute(0, 2, 3, 1).numpy() if taken is None else taken
 
     levels = places_by_level(agreement_of(predictions))
     assert predictions.clip_logits is not None
@@ -196,8 +196,14 @@ def agreement(runs: list[Path], *, split: str = "test", format: Format = "termin
 def _saved(run: RunFolder, split: str) -> Predictions:
     run.read_manifest()
     path = run.predictions(split)
+    if split != "train":
+        named(split)  # refuses what is no name of predictions
+    command = f"dfer {'audit' if split == 'train' else 'evaluate'} {run.path}"
     if split == "train" and not path.is_file():
-        raise InputError(f"{path} not found; `dfer audit {run.path}` predicts the training clips")
+        raise InputError(f"{path} not found; `{command}` predicts the training clips")
+    if path.is_file() and not up_to_date(run, split):
+        Predictions.load(path)  # says what is wrong with a damaged file
+        raise InputError(f"{path} is of other weights than the run has now; run `{command}` again")
     found = Predictions.load(path)
     agreement_of(found, run.path)
     return found

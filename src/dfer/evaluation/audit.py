@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from dfer.errors import InputError
 from dfer.evaluation.audit_page import KINDS, verdict_counts, write_audit_page
+from dfer.evaluation.predict import check_loading
 from dfer.evaluation.suspicion import Audit, audit_run
 from dfer.evaluation.tabular import Format, Tabular, written
 from dfer.reweight.ranks import check_fractions
@@ -59,18 +60,24 @@ def audit(
         check_fractions(*fractions)
     except ValueError as error:
         raise InputError(str(error)) from error
+    check_loading(batch_size, workers)
+    loading: dict[str, int] = {"batch_size": batch_size, "workers": workers}
     found = []
     for path in runs:
-        one = audit_run(RunFolder(path), fractions=fractions, data=data, batch_size=batch_size, workers=workers)
+        one = audit_run(RunFolder(path), fractions=fractions, data=data, write=not truth, **loading)
         if truth:
             found.append(one)
             continue
-        write_audit_page(one.run, one.table, one.predictions, one.clips, top)
+        model = one.source.loaded.model
+        write_audit_page(one.run, one.table, one.predictions, one.clips, top, model=model, fractions=fractions)
         print_audit(one)
     if truth:
         from dfer.evaluation.known_truth import truth_text
 
-        print(truth_text(found, title or (), format, batch_size=batch_size, workers=workers), end="")
+        given = {"--data": (data, None), "--hard-fraction": (hard_fraction, 0.2)}
+        given["--noisy-fraction"] = (noisy_fraction, 0.1)
+        options = [part for name, (value, usual) in given.items() if value != usual for part in (name, str(value))]
+        print(truth_text(found, title or (), format, options=options, **loading), end="")
     return 0
 
 

@@ -7,9 +7,11 @@ from typing import Any, Final
 import pandas as pd
 from rich.console import Console
 from rich.progress import track
+from torch import nn
 
 from dfer import figures as draw
 from dfer.datasets import ClipDataset
+from dfer.evaluation.heatmaps import frames_taken
 from dfer.evaluation.report import inline, render_page
 from dfer.figures.style import class_colour
 from dfer.labels import SHORT
@@ -35,13 +37,22 @@ def verdict_counts(table: pd.DataFrame, labels: Sequence[str]) -> list[tuple[str
 
 
 def write_audit_page(
-    run: RunFolder, table: pd.DataFrame, predictions: Predictions, clips: ClipDataset, top: int = 100
+    run: RunFolder,
+    table: pd.DataFrame,
+    predictions: Predictions,
+    clips: ClipDataset,
+    top: int = 100,
+    *,
+    model: nn.Module | None = None,
+    fractions: tuple[float, float] = (0.2, 0.1),
 ) -> None:
     """Write ``audit.html``: the most suspicious clips and the hardest ones; pictures are inside the page.
 
     Args:
         table: an audit's, in its order; its index is the clip's place in ``predictions``.
         top: how many of the most suspicious, and how many of the hardest.
+        model: of one that samples a clip itself, a second strip shows the frames that it takes.
+        fractions: of hard and noisy clips, as they were judged.
     """
     hard = table["verdict"] == "hard"
     suspicious, hardest = table[~hard].head(top), table[hard].head(top)
@@ -53,7 +64,7 @@ def write_audit_page(
         transient=True,
         disable=not console.is_terminal,
     )
-    cards = [_card(table.loc[place], int(place), predictions, clips) for place in places]
+    cards = [_card(table.loc[place], int(place), predictions, clips, model) for place in places]
     *rows, whole = verdict_counts(table, predictions.labels)
     content = render_page(
         "audit.html.j2",
@@ -66,13 +77,17 @@ def write_audit_page(
         hardest=cards[len(suspicious) :],
         hard=int(hard.sum()),
         recorded="agreement_in_training" in table,
+        fractions=[f"{100 * share:g} %" for share in fractions],
     )
     write_atomically(run.audit_page, content)
 
 
-def _card(row: "pd.Series[Any]", place: int, predictions: Predictions, clips: ClipDataset) -> dict[str, Any]:
+def _card(
+    row: "pd.Series[Any]", place: int, predictions: Predictions, clips: ClipDataset, model: nn.Module | None
+) -> dict[str, Any]:
     assert predictions.clip_logits is not None
-    frames = clips[int(predictions.row[place])].clip.permute(0, 2, 3, 1).numpy()  # (T, H, W, C)
+    clip = clips[int(predictions.row[place])].clip  # (T, C, H, W)
+    taken = None if model is None else frames_taken(model, clip)  # (n, H, W, C)
     chosen = [predictions.labels[k] for k in predictions.clip_logits[place].argmax(axis=1)]
     training = None
     if isinstance(row.get("verdict_in_training"), str):
@@ -90,7 +105,8 @@ def _card(row: "pd.Series[Any]", place: int, predictions: Predictions, clips: Cl
         "held_out": bool(row["held_out"]),
         "training": training,
         "clips": [_chip(name, own=name == row["label"]) for name in chosen],
-        "strip": inline(draw.film_strip(frames), "image/jpeg"),
+        "strip": inline(draw.film_strip(clip.permute(0, 2, 3, 1).numpy()), "image/jpeg"),
+        "taken": None if taken is None else inline(draw.film_strip(taken), "image/jpeg"),
     }
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dfer.errors import InputError
 from dfer.evaluation.intervals import intervals
-from dfer.evaluation.predict import predict
+from dfer.evaluation.predict import check_loading, predict
 from dfer.evaluation.report import write_report
 from dfer.evaluation.robustness import asked_for, print_robustness, robustness, up_to_date, weights_of
 from dfer.evaluation.source import Source, in_labels
@@ -55,6 +55,7 @@ def evaluate(
     """
     if not runs:
         raise InputError("no run given; `dfer evaluate runs/NAME`")
+    check_loading(batch_size, workers)
     damages = asked_for(corrupt or [], severity)
     settings: dict[str, Any] = {"data": data, "batch_size": batch_size, "workers": workers}
     folders = [RunFolder(path) for path in runs]

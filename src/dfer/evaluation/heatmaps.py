@@ -118,6 +118,16 @@ def positions_taken(model: Any, pixels: Tensor) -> Tensor | None:
     return sample_positions(centre, stride, samples, frames)[0]  # (n,)
 
 
+def frames_taken(model: Any, clip: Tensor) -> NDArray[np.uint8] | None:
+    """Show the frames that a model takes from a clip, the nearest ones; None of a model that takes them all.
+
+    Shape:
+        clip ``(T, C, S, S)`` uint8 -> ``(n, S, S, C)``.
+    """
+    at = positions_taken(model.cpu().eval(), clip.transpose(0, 1)[None])
+    return None if at is None else clip[at.round().long()].permute(0, 2, 3, 1).numpy()
+
+
 def _between(heat: Tensor, positions: Tensor, clip: Tensor) -> Tensor:
     """Bring maps of frames at ascending positions to all frames of a clip, ``(n, S, S) -> (T, S, S)``."""
     at, known = np.arange(clip.shape[1]), positions.numpy()

@@ -300,9 +300,19 @@ def truth_tables(measured: Sequence[tuple[str, Sequence[Truth]]]) -> list[Tabula
 
 
 def truth_text(
-    found: Sequence[Audit], titles: Sequence[str], format: Format, *, batch_size: int = 32, workers: int = 0
+    found: Sequence[Audit],
+    titles: Sequence[str],
+    format: Format,
+    *,
+    options: Sequence[str] = (),
+    batch_size: int = 32,
+    workers: int = 0,
 ) -> str:
     """Measure audits, average runs that differ in their seed alone, and write the tables.
+
+    Args:
+        titles: one for each setting, in the order of their first runs.
+        options: of the command that is printed with the tables.
 
     Raises:
         InputError: clips that are not drawn, records that some runs of a setting lack, or titles that do not fit.
@@ -310,6 +320,12 @@ def truth_text(
     settings: dict[str, list[Audit]] = {}
     for one in found:
         settings.setdefault(_settings(one), []).append(one)
+    if titles and len(titles) != len(settings):
+        firsts = ", ".join(str(of[0].run.path) for of in settings.values())
+        raise InputError(
+            f"{len(titles)} titles for {len(settings)} settings (first runs: {firsts}); give --title once for each; "
+            "runs that differ in their seed alone share one"
+        )
     names = names_of([of[0].run for of in settings.values()], titles)
     measured = [
         (name, [measure(one, batch_size=batch_size, workers=workers) for one in of])
@@ -326,7 +342,7 @@ def truth_text(
         format,
         title="The label audit against known truth",
         command=shlex.join(
-            ["dfer", "audit", *paths, "--truth", *(part for one in titles for part in ("--title", one))]
+            ["dfer", "audit", *paths, "--truth", *options, *(part for one in titles for part in ("--title", one))]
         ),
         notes=[ABOUT, ABOUT_HARD, *([ABOUT_CENTRE] if located else []), *([NO_CLEANLAB] if missing else [])],
         about={"runs": paths},

@@ -12,7 +12,18 @@ from torch import nn
 from dfer.datasets import ClipDataset
 from dfer.datasets.collate import loader
 from dfer.datasets.samplers import EpochSampler
+from dfer.errors import InputError
 from dfer.predictions import Predictions
+
+
+def check_loading(batch_size: int, workers: int) -> None:
+    """Refuse numbers that no loader can work with.
+
+    Raises:
+        InputError: with the number.
+    """
+    if batch_size < 1 or workers < 0:
+        raise InputError(f"--batch-size {batch_size} must be at least 1, --workers {workers} at least 0")
 
 
 def predict(

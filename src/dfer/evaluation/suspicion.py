@@ -65,6 +65,7 @@ def audit_run(
     data: Path | None = None,
     batch_size: int = 32,
     workers: int = 0,
+    write: bool = True,
 ) -> Audit:
     """Judge the training clips of one run, and write ``audit.csv``.
 
@@ -73,6 +74,7 @@ def audit_run(
 
     Args:
         fractions: of hard and of noisy clips.
+        write: False leaves the run's ``audit.csv`` as it is, or away.
 
     Raises:
         InputError: no run there or no checkpoint yet, its data gone, or a model without clip predictions.
@@ -98,7 +100,8 @@ def audit_run(
     if run.agreement.is_file():
         table = table.join(_record(run.agreement), on="clip_id")
     table = table.iloc[suspicion_order(verdict, share, loss)]
-    write_atomically(run.audit, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    if write:
+        write_atomically(run.audit, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return Audit(run, source, clips, predictions, table, fractions)
 
 
