@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: quickstart test test-slow check format lint types layers results hdf-figures clean
+.PHONY: quickstart test test-slow check format lint types layers results hdf-figures rdfer-figures clean
 
 quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
 	$(BIN)/dfer quickstart
@@ -51,7 +51,7 @@ layers: .venv/dev
 	fi
 	@touch $@
 
-results: .venv/dev  ## make docs/results again: some four hours on two cores
+results: .venv/dev  ## make docs/results again: some six hours on two cores
 	$(BIN)/dfer table synthetic/dynamic --budget small --format markdown > docs/results/dynamic.md
 	test -f runs/pretrain/run.json || \
 		$(BIN)/dfer train synthetic/pretrain --trainer.precision bf16-mixed --out runs/pretrain
@@ -70,8 +70,20 @@ results: .venv/dev  ## make docs/results again: some four hours on two cores
 		$(BIN)/dfer table $$name --budget small --format markdown > docs/results/$$(basename $$name).md; \
 	done
 	$(MAKE) hdf-figures
+	test -f runs/pretrain_frames/run.json || \
+		$(BIN)/dfer train synthetic/pretrain_frames --trainer.precision bf16-mixed --out runs/pretrain_frames
+	for backbone in mc3 r2plus1d; do for kind in pretrain pretrain_clips; do \
+		out=runs/pretrain_$$backbone$${kind#pretrain}; test -f $$out/run.json || \
+			$(BIN)/dfer train synthetic/$$kind --trainer.precision bf16-mixed --out $$out \
+				--model.model.backbone dfer.backbones.$${backbone}_18 --model.model.backbone.width 0.25; \
+	done; done
+	for name in rdfer-3 rdfer-4 rdfer-6 synthetic/rdfer_noise synthetic/m3dfel_longer; do \
+		$(BIN)/dfer table $$name --budget small --format markdown > docs/results/$$(basename $$name).md; \
+	done
+	$(BIN)/python benchmarks/table_vi_cost.py > docs/results/rdfer-6-cost.md
+	$(MAKE) rdfer-figures
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
-	for name in loader generator index s2am2 mix sam dam depthwise; do \
+	for name in loader generator index s2am2 mix sam dam depthwise rdfer_memory; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json
@@ -95,6 +107,29 @@ hdf-figures: .venv/dev  # the rows of Table 3 once more, by name, and what they 
 	$(BIN)/dfer figures runs/hdf-d --name scaling --out docs/results/hdf
 	rm -f docs/results/hdf/*.pdf docs/results/hdf/*.npz docs/results/hdf/heatmap.svg  # megabytes
 	$(BIN)/python benchmarks/negatives.py runs/hdf-a runs/hdf-d --title baseline --title HDF > docs/results/hdf-negatives.md
+
+RDFER := $(BIN)/dfer train synthetic/rdfer --trainer.precision bf16-mixed
+VANILLA := --model.reweight.hard_fraction 0.0 --model.reweight.noisy_fraction 0.0
+THREE := runs/rdfer-0 runs/rdfer-1 runs/rdfer-2
+PLAIN_THREE := runs/rdfer-plain-0 runs/rdfer-plain-1 runs/rdfer-plain-2
+TITLES := --title RDFER --title cross-entropy --title "RDFER, 5 % wrong" --title "RDFER, 20 % wrong"
+
+rdfer-figures: .venv/dev  # rows of Table IV once more, by name, and what they find and look like
+	for seed in 0 1 2; do \
+		test -f runs/rdfer-$$seed/run.json || $(RDFER) --seed_everything $$seed --out runs/rdfer-$$seed; \
+		test -f runs/rdfer-plain-$$seed/run.json || \
+			$(RDFER) $(VANILLA) --seed_everything $$seed --out runs/rdfer-plain-$$seed; \
+	done
+	test -f runs/rdfer-5/run.json || $(RDFER) --data.dataset.label_noise 0.05 --out runs/rdfer-5
+	test -f runs/rdfer-20/run.json || $(RDFER) --data.dataset.label_noise 0.2 --out runs/rdfer-20
+	$(BIN)/dfer agreement $(THREE) --format markdown > docs/results/rdfer-5-7.md
+	$(BIN)/dfer audit $(THREE) $(PLAIN_THREE) runs/rdfer-5 runs/rdfer-20 $(TITLES) --truth --format markdown \
+		> docs/results/rdfer-truth.md
+	$(BIN)/python benchmarks/key_expression.py $(THREE) > docs/results/rdfer-centre.md
+	for name in agreement_samples agreement_embedding confusion; do \
+		$(BIN)/dfer figures runs/rdfer-0 --name $$name --out docs/results/rdfer; \
+	done
+	rm -f docs/results/rdfer/*.pdf
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

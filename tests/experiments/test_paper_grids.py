@@ -26,7 +26,7 @@ ROWS = [
 ] + [
     pytest.param(name, "synthetic", row, id=f"{name}-{row.name}")
     for name in grid_names()
-    if name.startswith(("synthetic/hdf_", "synthetic/rdfer_"))
+    if name.startswith(("synthetic/hdf_", "synthetic/rdfer_", "synthetic/m3dfel_"))
     for row in load_grid(name).rows
 ]
 
