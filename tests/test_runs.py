@@ -51,6 +51,13 @@ def test_no_manifest_is_no_run(tmp_path: Path, content: str | None) -> None:
         RunFolder(tmp_path).read_manifest()
 
 
+def test_a_folder_of_folds_names_them(tmp_path: Path) -> None:
+    for fold in (1, 2):
+        RunFolder(tmp_path / f"fold-{fold}").write_manifest({})
+    with pytest.raises(InputError, match=r"no run folder.*runs below it: .*fold-1, .*fold-2$"):
+        RunFolder(tmp_path).read_manifest()
+
+
 def test_names_are_all_different(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     names = [

@@ -118,7 +118,11 @@ class RunFolder:
         try:
             content = json.loads(self.manifest.read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path} is no run folder: {self.manifest.name} missing or unreadable") from error
+            below = ", ".join(sorted(str(one.parent) for one in self.path.glob("*/run.json"))[:5])
+            hint = f"; there are runs below it: {below}" if below else ""
+            raise InputError(
+                f"{self.path} is no run folder: {self.manifest.name} missing or unreadable{hint}"
+            ) from error
         if not isinstance(content, dict):
             raise InputError(f"{self.manifest} holds no table; the run folder is damaged")
         return content

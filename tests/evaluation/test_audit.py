@@ -47,6 +47,15 @@ def test_bad_options_are_one_line_before_anything_is_done(
     assert not own_parted.audit.exists()
 
 
+@pytest.mark.parametrize(("state", "said"), [("finished", False), ("running", True), ("interrupted", True)])
+def test_a_run_that_is_not_over_says_so(
+    state: str, said: bool, own_parted: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_parted.write_manifest({**own_parted.read_manifest(), "state": state})
+    assert main(["audit", str(own_parted.path), "--top", "1"]) == 0
+    assert (f"training is not over (state: {state})" in capsys.readouterr().out) is said
+
+
 def test_a_model_without_clip_predictions_is_refused(own_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(own_run.path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

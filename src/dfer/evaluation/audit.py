@@ -88,6 +88,8 @@ def print_audit(found: Audit) -> None:
     counts = table["verdict"].value_counts()
     shares = [f"{counts.get(kind, 0)} {kind} ({100 * counts.get(kind, 0) / clips:.1f} %)" for kind in KINDS]
     print(f"{found.run.path}\n{clips} training clips, {table['held_out'].sum()} of them held out: {', '.join(shares)}")
+    if (state := found.source.manifest.get("state")) != "finished":
+        print(f"training is not over (state: {state}); this is the best model so far")
     rows = verdict_counts(table, found.predictions.labels)
     first = table.head(SHOWN)
     listed: list[list[Any]] = first[["clip_id", "label", "prediction", "verdict", "agreement", "loss"]].values.tolist()
