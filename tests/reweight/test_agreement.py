@@ -291,5 +291,5 @@ def test_everything_stays_on_the_cpu_whatever_the_default_device_is() -> None:
 )
 def test_numbers_of_clips_and_epochs_are_whole(wrong: dict[str, Any]) -> None:
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ValueError, match=f"{name} {value} must be a whole number"):
+    with pytest.raises(ValueError, match=rf"{name} {value} must (be a whole number|not be negative, nor a fraction)"):
         AgreementReweighting(**{"num_samples": 3, **wrong})

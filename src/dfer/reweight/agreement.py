@@ -92,7 +92,7 @@ class AgreementReweighting:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} {value} must be finite and not negative; 1 leaves those clips as they are")
         if not isinstance(warmup_epochs, int) or warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs {warmup_epochs!r} must be a whole number, not negative; 0 is no warm-up")
+            raise ValueError(f"warmup_epochs {warmup_epochs!r} must not be negative, nor a fraction; 0 is no warm-up")
         check_choice("rank_by", rank_by, ("agreement", "loss"))
         check_choice("scope", scope, ("dataset", "batch"))
         self.hard_fraction = hard_fraction
