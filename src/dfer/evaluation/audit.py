@@ -42,8 +42,8 @@ def audit(
         noisy_fraction: share of the training clips that are noisy.
         batch_size: clips at once.
         workers: loader processes.
-        truth: of drawn faces: measure the verdicts against the labels that are truly wrong, and draw no page; runs that
-            differ in their seed alone are averaged.
+        truth: of drawn faces: measure the verdicts against the labels that are truly wrong; the list and the page in
+            the run's folder stay as they are; runs that differ in their seed alone are averaged.
         title: with ``--truth``: what to call each of the settings, in their order.
         format: with ``--truth``: of what is printed.
     """
