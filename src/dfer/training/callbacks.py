@@ -162,7 +162,8 @@ class RunKeeper(pl.Callback):
 
     def _save(self, module: Recognition, name: str, epoch: int) -> None:
         about = {
-            key: self.about.get(key) for key in ("recipe", "init", "commit", "seed", "protocol", "data", "versions")
+            key: self.about.get(key)
+            for key in ("recipe", "init", "commit", "seed", "protocol", "data", "sampling", "versions")
         }
         about["epoch"] = epoch
         checkpoint.save(module.model, self.folder.checkpoint(name), config=self.config, about=about)

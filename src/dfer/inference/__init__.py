@@ -1,0 +1,1 @@
+"""From a raw video to a timeline of expressions."""

@@ -1,0 +1,1 @@
+"""Recognition as a web service."""
