@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -120,22 +122,20 @@ def crop_pose(frame: Frame, pose: Pose, geometry: FaceGeometry) -> Frame:
     top = pose.y - sin * size / 2 - cos * size * geometry.eye_height
     corners_x = [left + cos * u - sin * v for u in (0, size) for v in (0, size)]
     corners_y = [top + sin * u + cos * v for u in (0, size) for v in (0, size)]
-    reach = MARGIN * max(scale, 1.0)
-    x0, x1 = _span(min(corners_x) - reach, max(corners_x) + reach, wide)
-    y0, y1 = _span(min(corners_y) - reach, max(corners_y) + reach, high)
+    shrink = max(scale, 1.0)
+    x0, x1 = _span(min(corners_x) - MARGIN * shrink, max(corners_x) + MARGIN * shrink, wide)
+    y0, y1 = _span(min(corners_y) - MARGIN * shrink, max(corners_y) + MARGIN * shrink, high)
     part = Image.fromarray(np.ascontiguousarray(frame[y0:y1, x0:x1]))
-    columns, rows = (max(1, round(length / max(scale, 1.0))) for length in part.size)
-    if (columns, rows) != part.size:  # to the crop's scale first: only this step averages
+    columns, rows = (max(1, round(length / shrink)) for length in part.size)
+    if (columns, rows) != part.size:  # to the crop's scale first: this step averages, the next one only turns
         part = part.resize((columns, rows), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    by_x, by_y = (x1 - x0) / columns, (y1 - y0) / rows
-    pad_left, pad_right = _beyond(min(corners_x), max(corners_x), x0, x1, by_x)
-    pad_top, pad_bottom = _beyond(min(corners_y), max(corners_y), y0, y1, by_y)
-    if pad_left or pad_right or pad_top or pad_bottom:
-        pixels = np.pad(np.asarray(part), ((pad_top, pad_bottom), (pad_left, pad_right), (0, 0)), mode="edge")
-        part = Image.fromarray(pixels)
-    to_x = (cos / by_x, -sin / by_x, (left - x0) / by_x + pad_left)
-    to_y = (sin / by_y, cos / by_y, (top - y0) / by_y + pad_top)
-    return np.array(part.transform((size, size), Image.Transform.AFFINE, to_x + to_y, Image.Resampling.BICUBIC))
+    to_x = _row(cos, -sin, left - x0, x1 - x0, size)
+    to_y = _row(sin, cos, top - y0, y1 - y0, size)
+    pixels = torch.from_numpy(np.array(part)).permute(2, 0, 1).float()[None]  # (1, 3, H, W)
+    grid = F.affine_grid(torch.tensor([[to_x, to_y]]), [1, 3, size, size], align_corners=False)
+    turned = F.grid_sample(pixels, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    crop: Frame = turned[0].round_().clamp_(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    return crop
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
@@ -144,7 +144,6 @@ def _span(low: float, high: float, length: int) -> tuple[int, int]:
     return start, max(min(math.ceil(high), length), start + 1)
 
 
-def _beyond(low: float, high: float, start: int, stop: int, scale: float) -> tuple[int, int]:
-    """Count the pixels that a stretch needs before and after what was cut out."""
-    before, after = (start - low) / scale, (high - stop) / scale
-    return (math.ceil(before) + MARGIN if before > 0 else 0), (math.ceil(after) + MARGIN if after > 0 else 0)
+def _row(by_u: float, by_v: float, start: float, length: int, size: int) -> tuple[float, float, float]:
+    """Write ``by_u * u + by_v * v + start`` with both sides' places counted from -1 to 1, as torch counts them."""
+    return size * by_u / length, size * by_v / length, (size * (by_u + by_v) + 2 * start) / length - 1
