@@ -1,24 +1,19 @@
 """Weights trained by others: by their name, from a URL or a file, checked before they are used, never unpickled."""
 
-import hashlib
-import logging
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
+from dfer.download import download
 from dfer.errors import InputError
-from dfer.runs import RunFolder, write_atomically
+from dfer.runs import RunFolder
 
 BACKBONE = "backbone."  # what a whole model calls it
-
-log = logging.getLogger("dfer")
 
 
 def read_weights(weights: str, published: type[WeightsEnum] | Mapping[str, str]) -> dict[str, Tensor]:
@@ -77,39 +72,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict but a {type(state).__name__}; save model.state_dict() there")
     return {str(name): value for name, value in state.items()}
-
-
-def download(url: str, digest: str | None = None) -> Path:
-    """Fetch a file once into torch's cache and verify its SHA-256 each time.
-
-    The digest is the one given; else that whose first eight digits torchvision's file names end in. Then the whole
-    digest is recorded beside the file at first use, said aloud, and verified ever after.
-
-    Raises:
-        InputError: no network, or a file that is not what it was.
-    """
-    name = url.rpartition("/")[2].partition("?")[0]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path))
-        except (URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise InputError(
-                f"cannot fetch {url} ({reason}); fetch it elsewhere and give its path as weights"
-            ) from error
-    record = path.with_name(f"{name}.sha256")
-    hashed = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
-    known = digest or (record.read_text().strip() if record.is_file() else hashed[1] if hashed else "")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(known.lower()):
-        raise InputError(f"{path} has SHA-256 {found}, not {known}; delete it and fetch it again")
-    if not digest and not record.is_file():
-        write_atomically(record, found + "\n")
-        log.warning("%s: recorded SHA-256 %s at first use; it is verified from now on", name, found)
-    return path
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: str, *, dropped: tuple[str, ...] = ()) -> None:

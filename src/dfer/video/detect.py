@@ -45,3 +45,19 @@ class FaceDetector(Protocol):
         ...
 
     def __call__(self, frame: Frame) -> list[Face]: ...
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Measure what two boxes share: their intersection over their union.
+
+    Example:
+        >>> overlap(Box(0, 0, 2, 2), Box(1, 0, 3, 2))
+        0.3333333333333333
+    """
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
+    return shared / (areas - shared)
