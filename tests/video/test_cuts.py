@@ -63,6 +63,10 @@ def test_flat_pictures_are_skipped(between: list[Picture]) -> None:
     assert cuts(between * 3) == []
 
 
+def test_another_size_of_the_frames_is_a_cut() -> None:
+    assert cuts([scene(0), scene(0, 360, 640), scene(0, 360, 640), BLACK]) == [1, 3]
+
+
 def test_a_frame_of_one_pixel_is_no_reason_to_stop() -> None:
     assert cuts([np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)]) == []
 

@@ -22,19 +22,22 @@ class CutFinder:
     Frames are compared as small pictures: by the correlation of their brightness, at the shift that fits best, which
     neither light nor exposure nor a pan changes much, and in doubt by their colours. A picture without structure
     (black, white, overexposed) is skipped: the next one that shows something is compared with the last one that did.
-    Dissolves and other slow changes are no cuts.
+    Where the frames change their size a new shot begins. Dissolves and other slow changes are no cuts.
     """
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
+        self._shape: tuple[int, ...] = ()
 
     def __call__(self, frame: Frame) -> bool:
         """Take the next frame and say whether it begins a new shot; the first one does not."""
+        shape, self._shape = self._shape, frame.shape
+        resized = shape not in ((), frame.shape)
         picture = _small(frame)
         if _brightness(picture).std() < FLAT:
-            return False
+            return resized
         last, self._last = self._last, picture
-        return last is not None and _is_cut(last, picture)
+        return resized or (last is not None and _is_cut(last, picture))
 
 
 def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
