@@ -156,8 +156,8 @@ class FaceTrack:
         if shares is None:
             return Moment(start, end, None, None, absent)
         said = self._said(shares)
-        label, reason = (None, "unsure") if said is None else (self.labels[said], "")
-        return Moment(start, end, tuple(shares.tolist()), label, reason)
+        told = tuple(shares.tolist())
+        return Moment(start, end, told, None, "unsure") if said is None else Moment(start, end, told, self.labels[said])
 
     def _said(self, shares: NDArray[np.float64]) -> int | None:
         best = int(shares.argmax())

@@ -69,7 +69,7 @@ class FaceTimeline:
     frames: int
     moments: tuple[Moment, ...]
     peaks: tuple[Peak, ...] = ()
-    boxes: Boxes | None = field(default=None, repr=False)
+    boxes: Boxes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

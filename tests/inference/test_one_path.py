@@ -1,0 +1,91 @@
+"""From a clip to its numbers there is one path, whoever asks: evaluation, the pipeline, an exported file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfer.datasets import FolderClips
+from dfer.evaluation import predict
+from dfer.evaluation.source import Source
+from dfer.inference import Pipeline
+from dfer.inference.timeline import Timeline
+from dfer.models import checkpoint
+from dfer.models.exported import Exported
+from dfer.runs import RunFolder
+from dfer.transforms import EvalTransform
+from dfer.video import write_video
+
+COUNTS = (7, 16, 33, 90, 150)
+SIZES = ((48, 48), (64, 36), (96, 120))
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips as people have them: of several lengths and sizes, moving."""
+    root = tmp_path_factory.mktemp("videos")
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for number, name in enumerate(("happy", "sad", "angry")):
+            height, width = SIZES[number]
+            for count in COUNTS if split == "test" else (7,):
+                start, move = rng.uniform(0, 256, (height, width, 3)), rng.uniform(-4, 4, 3)
+                frames = [((start + move * i) % 256).astype(np.uint8) for i in range(count)]
+                write_video(root / split / name / f"{count}.mp4", frames, fps=25)
+    return root
+
+
+@pytest.fixture(scope="session")
+def evaluated(finished: RunFolder, videos: Path) -> dict[Path, np.ndarray]:
+    """What the evaluation of a data set says of each of its clips."""
+    loaded = checkpoint.load(finished.checkpoint("best"))
+    spec = loaded.input_spec
+    clips = FolderClips(videos, "test", transform=EvalTransform(spec.frames, spec.size))
+    assert Source.open(finished).clips("test").transform.sample.frames == spec.frames
+    found = predict(loaded.model, clips, device="cpu")
+    shares = found.probabilities(loaded.temperature)
+    assert len(found) == 3 * len(COUNTS)
+    assert np.ptp(shares, axis=0).min() > 0.01, "clips that all look alike would prove nothing"
+    return {videos / str(name): share for name, share in zip(found.clip_id, shares)}
+
+
+def run_folder(run: RunFolder, folder: Path) -> Path:
+    return run.path
+
+
+def safetensors(run: RunFolder, folder: Path) -> Path:
+    return run.checkpoint("best")
+
+
+def onnx(run: RunFolder, folder: Path) -> Path:
+    from dfer.export.onnx import export_onnx
+
+    loaded = checkpoint.load(run.checkpoint("best"))
+    exported = Exported("dfer.models.Recognizer", loaded.input_spec, loaded.temperature, "segments", loaded.about)
+    export_onnx(loaded.model, folder / "model.onnx", exported)
+    return folder / "model.onnx"
+
+
+WAYS: list[tuple[Callable[[RunFolder, Path], Path], float]] = [(run_folder, 1e-6), (safetensors, 1e-6), (onnx, 1e-4)]
+
+
+def said(timeline: Timeline) -> np.ndarray:
+    """Give the probabilities that stand in every moment of a clip's only face."""
+    (face,) = timeline.faces
+    shares = np.array([moment.probabilities for moment in face.moments])
+    assert (shares == shares[0]).all()
+    return shares[0]
+
+
+@pytest.mark.parametrize(("way", "tolerance"), WAYS, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_model_says_of_a_clip_what_its_evaluation_says(
+    way: Callable[[RunFolder, Path], Path],
+    tolerance: float,
+    finished: RunFolder,
+    evaluated: dict[Path, np.ndarray],
+    tmp_path: Path,
+) -> None:
+    pipeline = Pipeline.load(way(finished, tmp_path), detector="whole_frame", device="cpu", window=None, min_seconds=0)
+    for video, wanted in evaluated.items():
+        np.testing.assert_allclose(said(pipeline(video)), wanted, atol=tolerance, err_msg=str(video))
