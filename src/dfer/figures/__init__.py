@@ -11,8 +11,10 @@ from dfer.figures.reliability import reliability
 from dfer.figures.samples import contact_sheet
 from dfer.figures.scaling import scaling
 from dfer.figures.style import Figure, render
+from dfer.figures.timeline import FaceCurve, timeline
 
 __all__ = [
+    "FaceCurve",
     "Figure",
     "Heated",
     "InParts",
@@ -27,4 +29,5 @@ __all__ = [
     "reliability",
     "render",
     "scaling",
+    "timeline",
 ]
