@@ -1,9 +1,13 @@
 """What several tests share."""
 
+import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +23,49 @@ def test_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("DFER_TEST_DATA names no folder of test videos")
     return Path(folder)
+
+
+def beside(name: str) -> ModuleType:
+    """Import a module that lies here; tests have no path of their own."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+ODD = beside("odd_videos").ODD
+
+
+class OddCase(NamedTuple):
+    """An odd video: its name, its file, the words of its refusal (empty: it works), and of its damage."""
+
+    name: str
+    path: Path
+    refused: str
+    damage: str
+
+
+@pytest.fixture(scope="session")
+def odd_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make one of the odd videos of odd_videos.py, once; look, do not touch."""
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in made:
+            made[name] = ODD[name].make(tmp_path_factory.mktemp("odd"))
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(params=sorted(ODD))
+def odd_case(request: pytest.FixtureRequest, odd_video: Callable[[str], Path]) -> OddCase:
+    """Each odd video in turn, with what is expected of it."""
+    name = request.param
+    return OddCase(name, odd_video(name), ODD[name].refused, ODD[name].damage)
 
 
 COLOURS = {"happy": (200, 40, 40), "sad": (40, 200, 40), "angry": (40, 40, 200)}

@@ -12,21 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import ItemError
+from dfer.video.container import blamed, opened, shown, upright
 from dfer.video.images import Frame
 
-av.logging.set_level(None)  # what is wrong with a file is said by the error, once
-
-HEAD = 512
 INDEXED = ("mov", "matroska")  # elsewhere key flags and the place after a seek are guesses: decode from the start
-MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot"}
-SIGNATURES = {
-    b"\x1a\x45\xdf\xa3": "matroska",
-    b"FLV\x01": "flv",
-    b"\x00\x00\x01\xba": "mpeg",
-    b"OggS": "ogg",
-    b"\x30\x26\xb2\x75": "asf",
-    b"GIF8": "gif",
-}
 
 
 @dataclass(frozen=True)
@@ -48,49 +37,11 @@ class Timeline:
     unit: float
 
 
-def container_format(head: bytes) -> str | None:
-    """Name FFmpeg's reader from the first bytes of a file, None for anything that is no video container.
-
-    A reader is never guessed by FFmpeg: playlists and edit lists, which open other files, have no name here.
-
-    Example:
-        >>> container_format(b"RIFF....AVI LIST"), container_format(b"#EXTM3U")
-        ('avi', None)
-    """
-    if head[4:8] in MP4_BOXES:
-        return "mov"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    if head[:1] == b"G" and head[188:189] == b"G":
-        return "mpegts"
-    return SIGNATURES.get(head[:4])
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file and its first moving picture; whatever FFmpeg says becomes one line."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except OSError as error:
-        raise ItemError(f"cannot read {path}: {error.strerror or error}") from error
-    if not head:
-        raise ItemError(f"{path} is empty (0 bytes); copy it again, or leave the clip out")
-    name = container_format(head)
-    if name is None:
-        raise ItemError(f"{path} is no video file that can be read; convert it to mp4, or leave the clip out")
-    try:
-        options = {"protocol_whitelist": "file"}
-        with av.open(f"file:{path}", format=name, options=options, metadata_errors="replace") as container:
-            pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not pictures:
-                raise ItemError(f"{path} holds no pictures (sound only?); leave the clip out")
-            stream = pictures[0]
-            stream.codec_context.thread_count = 1  # the loader's workers are the parallel part
-            yield container, stream
-    except av.FFmpegError as error:
-        reason = error.strerror or str(error)
-        raise ItemError(f"{path} is damaged or cut off ({reason}); copy it again, or leave the clip out") from error
+    with opened(path) as (container, stream), blamed(path):
+        stream.codec_context.thread_count = 1  # the loader's workers are the parallel part
+        yield container, stream
 
 
 def timeline(path: Path) -> Timeline:
@@ -99,10 +50,8 @@ def timeline(path: Path) -> Timeline:
     Raises:
         ItemError: not a video, no pictures, or cut off.
     """
-    try:
+    with blamed(path):
         state = path.stat()
-    except OSError as error:
-        raise ItemError(f"cannot read {path}: {error.strerror or error}") from error
     return _timeline(path, state.st_mtime_ns, state.st_size)
 
 
@@ -122,11 +71,10 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
                 keys.append(stamp)
         announced, unit = stream.frames, float(stream.time_base or 1)
     if packets < 0.95 * announced:  # headers are off by a frame or two, a cut file by more
-        raise ItemError(
-            f"{path} is cut off: {packets} of the {announced} frames in its header; copy it again, or leave it out"
-        )
+        found = f"{packets} of the {announced} frames in its header"
+        raise ItemError(f"{shown(path)} is cut off: {found}; copy it again, or leave it out")
     if not stamps:
-        raise ItemError(f"{path} holds no frame; copy it again, or leave the clip out")
+        raise ItemError(f"{shown(path)} holds no frame; copy it again, or leave the clip out")
     return Timeline(np.unique(np.asarray(stamps)), np.unique(np.asarray(keys, dtype=np.int64)), unit)
 
 
@@ -172,7 +120,7 @@ def read_frames(path: Path, wanted: NDArray[np.int64]) -> list[Frame]:
     if len(targets) >= 2 * len(exact):
         missing = len(targets) - len(exact)
         raise ItemError(
-            f"{path}: {missing} of {len(targets)} frames cannot be decoded; copy it again, or leave the clip out"
+            f"{shown(path)}: {missing} of {len(targets)} frames cannot be decoded; copy it again, or leave the clip out"
         )
     have = np.asarray(exact)
     return [found[int(have[np.abs(have - times.stamps[index]).argmin()])] for index in wanted]
@@ -194,13 +142,8 @@ def _decode(path: Path, times: Timeline, targets: NDArray[np.int64], tolerance: 
                     if at is None or at < target - tolerance:
                         continue
                     if at <= target + tolerance:
-                        found[int(target)] = _upright(frame)
+                        found[int(target)] = upright(frame)
                     break
             except av.FFmpegError:
                 continue  # the rest of this stretch is lost; a later key frame may be fine
     return found
-
-
-def _upright(frame: Any) -> Frame:
-    pixels: Frame = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))

@@ -1,0 +1,160 @@
+"""Opening a video file without trusting it: no other file, no blocking, no more memory than it is worth."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from dfer.errors import ItemError
+from dfer.video.images import Frame
+from dfer.video.mp4_boxes import check_boxes
+
+av.logging.set_level(None)  # what is wrong with a file is said by the error, once
+
+HEAD = 512
+BUFFER = 1 << 17
+MOST_PIXELS = 8192 * 4320
+MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp", b"moof", b"sidx"}
+SIGNATURES = {
+    b"\x1a\x45\xdf\xa3": "matroska",
+    b"FLV\x01": "flv",
+    b"\x00\x00\x01\xba": "mpeg",
+    b"OggS": "ogg",
+    b"\x30\x26\xb2\x75": "asf",
+    b"GIF8": "gif",
+}
+KINDS = {
+    stat.S_IFDIR: "Is a directory",
+    stat.S_IFIFO: "it is a pipe, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+}
+
+
+def container_format(head: bytes) -> str | None:
+    """Name FFmpeg's reader from the first bytes of a file, None for anything that is no video container.
+
+    A reader is never guessed by FFmpeg: playlists and edit lists, which open other files, have no name here.
+
+    Example:
+        >>> container_format(b"RIFF....AVI LIST"), container_format(b"#EXTM3U")
+        ('avi', None)
+    """
+    if head[4:8] in MP4_BOXES:
+        return "mov"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    if head[:1] == b"G" and head[188:189] == b"G":
+        return "mpegts"
+    return SIGNATURES.get(head[:4])
+
+
+def shown(path: Path | str) -> str:
+    """Write a path on one line: what cannot be printed is escaped.
+
+    Example:
+        >>> shown("two\\nlines.mp4")
+        'two\\\\nlines.mp4'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Turn whatever FFmpeg and the disk say about a file into one line."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        reason = error.strerror or str(error)
+        raise ItemError(
+            f"{shown(path)} is damaged or cut off ({reason}); copy it again, or leave the clip out"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        if isinstance(error, ItemError):
+            raise
+        raise ItemError(f"cannot read {shown(path)}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def opened(path: Path, pixels: int = MOST_PIXELS) -> Iterator[tuple[Any, Any]]:
+    """Open a file and its first moving picture.
+
+    FFmpeg reads through our file object and can open nothing else, whatever the file asks for.
+
+    Args:
+        pixels: the largest frame; more is refused as soon as the file claims it.
+
+    Raises:
+        ItemError: no regular file, no video, no moving picture, no decoder, or frames that are too large.
+    """
+    with blamed(path):
+        file = _regular_file(path)
+    with file:
+        with blamed(path):
+            container = _container(path, file, pixels)
+        with container:
+            yield container, _moving_picture(path, container, pixels)
+
+
+def upright(frame: Any, reformatter: Any = None) -> Frame:
+    """Convert one of FFmpeg's frames to ``(H, W, 3)`` RGB, turned as it is to be shown."""
+    rgb = (reformatter or VideoReformatter()).reformat(frame, format="rgb24").to_ndarray()
+    pixels: Frame = np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
+    return pixels
+
+
+def _regular_file(path: Path) -> BinaryIO:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):  # asked before opening: a pipe would block, some devices act
+        raise ItemError(f"cannot read {shown(path)}: {KINDS.get(stat.S_IFMT(mode), 'it is not a file')}")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    return os.fdopen(handle, "rb", buffering=0)
+
+
+def _container(path: Path, file: BinaryIO, pixels: int) -> Any:
+    def refuse(*_: object) -> NoReturn:
+        raise ItemError(f"{shown(path)} refers to another file, which is not opened; convert it to plain mp4")
+
+    head = file.read(HEAD)
+    if not head:
+        raise ItemError(f"{shown(path)} is empty (0 bytes); copy it again, or leave the clip out")
+    name = container_format(head)
+    if name is None:
+        raise ItemError(f"{shown(path)} is no video file that can be read; convert it to mp4, or leave the clip out")
+    if name == "mov":
+        check_boxes(file, shown(path))
+    file.seek(0)
+    options = {"protocol_whitelist": "none", "max_pixels": str(pixels)}
+    return av.open(file, format=name, options=options, metadata_errors="replace", buffer_size=BUFFER, io_open=refuse)
+
+
+def _moving_picture(path: Path, container: Any, pixels: int) -> Any:
+    pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not pictures:
+        what = "pictures besides its cover" if container.streams.video else "pictures (sound only?)"
+        raise ItemError(f"{shown(path)} holds no {what}; leave the clip out")
+    context = pictures[0].codec_context
+    if context is None:
+        raise ItemError(f"{shown(path)} is coded in a way that cannot be read; convert it to H.264 in mp4")
+    check_size(path, context.width, context.height, pixels)
+    context.options = {"max_pixels": str(pixels)}
+    return pictures[0]
+
+
+def check_size(path: Path, width: int, height: int, pixels: int) -> None:
+    """Refuse frames of more pixels than allowed.
+
+    Raises:
+        ItemError: too large.
+    """
+    if width * height > pixels:
+        raise ItemError(
+            f"{shown(path)} has frames of {width} x {height}; at most {pixels:,} pixels are read; make it smaller"
+        )

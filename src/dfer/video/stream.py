@@ -1,0 +1,235 @@
+"""A video from its first frame to its last, one frame at a time."""
+
+import os
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from dfer.errors import ItemError
+from dfer.video.container import MOST_PIXELS, blamed, check_size, opened, shown, upright
+from dfer.video.images import Frame
+from dfer.video.stamps import Stamps, Stretch
+
+USUAL_RATE = 25.0  # where the file does not say
+RATES = (1e-3, 1e5)
+DATED = ("matroska", "flv", "asf", "avi")  # whose header says how long it is
+PATIENCE = 100  # pieces in a row that cannot be read
+THREADS = 8
+AHEAD = 8 * 1920 * 1080  # pixels that the decoder's threads work on at once
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused before memory is taken: pixels of a frame and seconds of a video, as claimed and as found."""
+
+    pixels: int = MOST_PIXELS
+    seconds: float = 24 * 3600.0
+
+
+class StreamInfo(NamedTuple):
+    """What a video announces, None where it is silent; the size is as shown, after rotation."""
+
+    height: int
+    width: int
+    rate: float
+    seconds: float | None
+    frames: int | None
+
+
+class VideoFrame(NamedTuple):
+    """One frame: its index among the video's frames, and its time from the first one, strictly growing.
+
+    Shape:
+        pixels ``(H, W, 3)`` RGB uint8, upright; in rare files the size changes midway.
+    """
+
+    index: int  # type: ignore[assignment]  # hides the tuple's own, which nobody needs here
+    seconds: float
+    pixels: Frame
+
+
+@contextmanager
+def open_stream(path: Path, limits: Limits = Limits(), max_rate: float | None = None) -> Iterator["VideoStream"]:
+    """Open a video to go over its frames once.
+
+    Args:
+        max_rate: frames beyond so many per second are left out, which saves their conversion.
+
+    Raises:
+        ItemError: no video, nothing in it that can be decoded, or larger or longer than the limits; the latter
+            also while going over the frames, if the file claims less than it holds.
+
+    Example:
+        >>> with open_stream(Path("clip.mp4"), max_rate=30) as stream:  # doctest: +SKIP
+        ...     for frame in stream:
+        ...         print(frame.seconds, frame.pixels.shape)
+    """
+    if max_rate is not None and not max_rate > 0:
+        raise ValueError(f"max_rate must be above 0, got {max_rate}")
+    with opened(Path(path), limits.pixels) as (container, source):
+        stream = VideoStream(Path(path), container, source, limits, max_rate)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+
+class VideoStream:
+    """The frames of an open video, in the order of showing; holds one at a time.
+
+    Attributes:
+        info: what the file announces.
+        damage: what could not be read, in one clause; known after the last frame, empty where all is well.
+    """
+
+    def __init__(self, path: Path, container: Any, source: Any, limits: Limits, max_rate: float | None) -> None:
+        self.damage = ""
+        self._path, self._limits, self._max_rate = path, limits, max_rate
+        self._container, self._source = container, source
+        self._seconds, self._sure = _announced(container, source)
+        self._check_length(self._seconds or 0.0, "claims to last")
+        self._rate = _rate(source)
+        self._stamps = Stamps(float(source.time_base or 1), 1 / self._rate)
+        self._spoilt = Stretch()
+        self._packets = self._failures = 0
+        self._begin: int | None = None
+        self._end = 0
+        self._frames = self._read()
+        with blamed(path):
+            self._first = next(self._frames, None)
+        if self._first is None:
+            raise ItemError(
+                f"nothing in {shown(path)} can be decoded: it is damaged, or its frames are too large; "
+                "copy it again, or leave it out"
+            )
+        height, width = self._first.pixels.shape[:2]
+        self.info = StreamInfo(height, width, self._rate, self._seconds, source.frames or None)
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._frames
+
+    def close(self) -> None:
+        """Stop reading; what was not gone over is not given any more."""
+        self._first = None
+        self._frames.close()
+
+    def _read(self) -> Generator[VideoFrame]:
+        reformatter, slot = VideoReformatter(), -1
+        for frame in self._decoded():
+            index, seconds = self._stamps.place(frame.dts if frame.pts is None else frame.pts)
+            self._check_length(seconds, "lasts")
+            check_size(self._path, frame.width, frame.height, self._limits.pixels)
+            if frame.is_corrupt:
+                self._spoilt.add(seconds)
+            if self._max_rate is not None:
+                before, slot = slot, max(slot, floor(seconds * self._max_rate + 0.5))
+                if slot == before:
+                    continue
+            with blamed(self._path):
+                pixels = upright(frame, reformatter)
+            yield VideoFrame(index, seconds, pixels)
+        self._stamps.close()
+        self.damage = "; ".join(self._clauses())
+
+    def _decoded(self) -> Iterator[Any]:
+        """Every frame that the decoder gives, going on after what it cannot read."""
+        context = self._source.codec_context
+        pixels = max(1, context.width * context.height)
+        context.thread_count = max(1, min(THREADS, os.cpu_count() or 1, AHEAD // pixels))
+        context.thread_type = "AUTO"
+        partly = self._container.format.name.startswith("mpeg")  # there a lost piece is no lost frame
+        for packet in self._demuxed():
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if packet.is_corrupt and not partly:
+                self._failures += 1
+                continue
+            self._packets += 1
+            if stamp is not None:
+                self._begin = stamp if self._begin is None else min(self._begin, stamp)
+                self._end = max(self._end, stamp + (packet.duration or 0))
+            if not packet.is_discard:
+                self._stamps.expect(stamp)
+            yield from self._decode(packet)
+        yield from self._decode(None)
+
+    def _demuxed(self) -> Iterator[Any]:
+        failed = 0
+        while failed < PATIENCE:
+            try:
+                for packet in self._container.demux(self._source):
+                    if packet.size:
+                        failed = 0
+                        yield packet
+                return
+            except av.FFmpegError:
+                failed += 1
+                self._failures += 1
+            except OSError as error:
+                raise ItemError(f"cannot read {shown(self._path)}: {error.strerror or error}") from error
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            frames: list[Any] = self._source.codec_context.decode(packet)
+            return frames
+        except av.FFmpegError:
+            self._failures += 1
+            return []
+
+    def _check_length(self, seconds: float, what: str) -> None:
+        if seconds > self._limits.seconds:
+            raise ItemError(
+                f"{shown(self._path)} {what} {seconds:,.0f} s; at most {self._limits.seconds:,.0f} s are read; "
+                "cut it into parts"
+            )
+
+    def _clauses(self) -> Iterator[str]:
+        """What could not be read."""
+        met = (self._end - (self._begin or 0)) * self._stamps.unit
+        cut, lost = self._cut_off(met), self._stamps.lost.count if self._failures else 0
+        if cut:
+            yield f"cut off after {met:.1f} s" + ("" if self._seconds is None else f" of {self._seconds:.1f} s")
+        if lost:
+            yield f"{self._stamps.lost} could not be decoded"
+        if self._spoilt.count:
+            yield f"{self._spoilt} came out damaged"
+        if self._failures and not (cut or lost or self._spoilt.count):
+            yield "some of its data could not be read"
+
+    def _cut_off(self, met: float) -> bool:
+        name = self._container.format.name
+        if name.startswith("mov") and self._source.frames:
+            return self._packets < len(self._source.index_entries)
+        return (
+            self._seconds is not None
+            and self._sure
+            and self._seconds - met > max(3 * self._stamps.step, 0.02 * self._seconds)
+        )
+
+
+def _announced(container: Any, source: Any) -> tuple[float | None, bool]:
+    """Seconds that the file says the pictures last, and whether the file says it of the pictures alone."""
+    alone = len(container.streams) == 1
+    for key, value in source.metadata.items():
+        found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value)
+        if key.startswith("DURATION") and found:
+            return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]), True
+    if source.duration is not None and source.time_base:
+        return float(source.duration * source.time_base), alone or container.format.name == "avi"
+    if container.duration is None:
+        return None, False
+    return container.duration / av.time_base, alone and container.format.name.startswith(DATED)
+
+
+def _rate(source: Any) -> float:
+    rates = (source.average_rate, source.guessed_rate, source.base_rate)
+    return next((float(rate) for rate in rates if rate and RATES[0] <= rate <= RATES[1]), USUAL_RATE)
