@@ -21,6 +21,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from dfer.datasets.face_record import read_faces
 from dfer.errors import InputError
 from dfer.models import checkpoint
 from dfer.models.build import build as build_model
@@ -181,6 +182,7 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
     train = data.train_set
     held_out = None if data.protocol == "paper" else data.validation_rows.tolist()
     description = train.description
+    root = description["args"].get("root") or description["args"].get("file")
     return {
         "recipe": configured.recipe,
         "command": shlex.join(["dfer", "train", *arguments]),
@@ -198,6 +200,7 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
             "held_out_clips": 0 if held_out is None else len(held_out),
             "class_counts": dict(zip(train.labels, train.class_counts.tolist())),
             "drawn": description["class"] == "SyntheticFaces",
+            "faces": read_faces(Path(root)) if root else None,
         },
         "sampling": data.sampling,
         "input_spec": {
