@@ -124,7 +124,7 @@ class RDFER(nn.Module):
         logits = self.classifier(self.dropout(embedding))  # (B, K)
         alone = tokens.reshape(-1, self.dual_stream.clip_frames, tokens.shape[2])  # (B n1, n2, C')
         clip_logits = self.classifier(self.dual_stream(alone, clips=1))  # (B n1, K)
-        return Output(logits, embedding, clip_logits.view(len(clip), -1, clip_logits.shape[1]))
+        return Output(logits, embedding, clip_logits.view(clip.shape[0], -1, clip_logits.shape[1]))
 
     def tokens(self, frames: Tensor) -> Tensor:
         """Turn frames into a row of features by the backbone, ``(B, 3, n, H, W) -> (B, n, C')``."""

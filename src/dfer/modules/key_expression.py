@@ -93,7 +93,7 @@ def resample_clip(clip: Tensor, centre: Tensor, stride: Tensor, frames: int) -> 
     before = positions.detach().long().clamp(0, last)  # clamped again: nan must become an index, and nan in the output
     after = (before + 1).clamp(max=last)
     dtype = torch.promote_types(clip.dtype, positions.dtype)
-    rows = torch.arange(len(clip), device=clip.device)[:, None]
+    rows = torch.arange(clip.shape[0], device=clip.device)[:, None]
     first = clip[rows, :, before].to(dtype)  # (B, n, C, H, W)
     second = clip[rows, :, after].to(dtype)
     part = (positions - before).to(dtype)[:, :, None, None, None]  # (B, n, 1, 1, 1)
