@@ -14,13 +14,14 @@ from dfer.video.track import Track, Tracker
 from dfer.video.whole_frame import WholeFrame
 
 GEOMETRY: Final = FaceGeometry()
+HIDDEN: Final = 0.3  # of a missed face's place: so much of it behind another face, and a crop would show that one
 
 
 class TrackedFace(NamedTuple):
     """One face in one frame; ``track`` numbers the person from 1, ``index`` and ``seconds`` are the frame's.
 
     Where the detector missed the face for a moment, ``detected`` is False, the score 0, the box interpolated, and the
-    crop taken where the face was expected.
+    crop taken where the face was expected; frames in which another face stands there are left out.
 
     Shape:
         crop ``(S, S, 3)`` uint8.
@@ -123,9 +124,13 @@ class _Watch:
         living, over = self.tracker(self.detector(frame.pixels), frame.seconds)
         ended += self._forget(over)
         known: list[TrackedFace] = []
+        boxes = [face.box for _, face in living if face is not None]
         for track, face in living:
             line = self.lines.setdefault(track, _Line(frame.seconds, track.box))
             if face is None:
+                place = track.foretell(frame.seconds)
+                if any(_covered(place, box) > HIDDEN for box in boxes):
+                    continue
                 crop = crop_pose(frame.pixels, line.smoother.glide(frame.seconds), self.geometry)
                 line.misses.append(TrackedFace(0, frame.index, frame.seconds, line.box, 0.0, False, crop))
                 continue
@@ -146,3 +151,11 @@ class _Watch:
         for track in over:
             del self.lines[track]
         return sorted(track.number for track in over if track.number is not None)
+
+
+def _covered(box: Box, other: Box) -> float:
+    """Measure the share of a box that another one covers."""
+    width = min(box.right, other.right) - max(box.left, other.left)
+    height = min(box.bottom, other.bottom) - max(box.top, other.top)
+    area = (box.right - box.left) * (box.bottom - box.top)
+    return max(width, 0.0) * max(height, 0.0) / area if area > 0 else 0.0
