@@ -1,4 +1,3 @@
-import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -9,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.video import R3D_18_Weights
 
-from dfer.backbones.weights import download, load_weights, read_state_dict, read_weights
+from dfer.backbones.weights import load_weights, read_state_dict, read_weights
 from dfer.errors import InputError
 
 
@@ -17,12 +16,6 @@ from dfer.errors import InputError
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
     return tmp_path / "hub" / "checkpoints"
-
-
-def served(folder: Path, content: bytes, name: str = "model.pth") -> tuple[str, Path]:
-    file = folder / name
-    file.write_bytes(content)
-    return file.as_uri(), file
 
 
 def test_reads_both_formats_and_a_nested_state_dict(tmp_path: Path) -> None:
@@ -87,35 +80,10 @@ def test_no_network_gives_one_line(monkeypatch: pytest.MonkeyPatch, cache: Path)
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(InputError, match=r"cannot fetch .*r3d_18.* \(Network is unreachable\).*give its path"):
+    with pytest.raises(
+        InputError, match=r"cannot fetch .*r3d_18.* \(Network is unreachable\).*give its path as weights"
+    ):
         read_weights("KINETICS400_V1", R3D_18_Weights)
-
-
-def test_a_download_is_recorded_then_verified(
-    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    url, source = served(tmp_path, b"first")
-    digest = hashlib.sha256(b"first").hexdigest()
-    assert download(url).read_bytes() == b"first"
-    assert f"recorded SHA-256 {digest}" in caplog.text
-    caplog.clear()
-    source.unlink()
-    assert download(url) == cache / "model.pth"  # from the cache
-    assert not caplog.text
-    (cache / "model.pth").write_bytes(b"other")
-    with pytest.raises(InputError, match=f"not {digest}; delete it"):
-        download(url)
-
-
-def test_a_given_digest_and_one_in_the_name_are_checked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    digest = hashlib.sha256(b"content").hexdigest()
-    url, _ = served(tmp_path, b"content")
-    assert download(url, digest).is_file()
-    with pytest.raises(InputError, match="not " + "0" * 64):
-        download(url, "0" * 64)
-    assert download(served(tmp_path, b"content", f"net-{digest[:8]}.pth")[0]).is_file()
-    with pytest.raises(InputError, match="not 01234567"):
-        download(served(tmp_path, b"content", "net-01234567.pth")[0])
 
 
 def test_foreign_weights_are_listed() -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,12 @@ MODEL = (
 )
 WAYS_ON = "give its path with --detector-model PATH, or find faces with --detector cascade"
 SAME = 0.3  # overlap of two boxes from which they are one face
+SEAM = 0.16  # of the longer side, shared by neighbouring tiles: the whole frame finds a face of an eighth
+STRIP = 8  # times as long as wide: no picture of faces
 STEEPEST = 45.0  # degrees from upright; beyond, what is found is rarely a face
-NARROWEST = 0.15  # eyes, measured across the face, in shares of the box: those of a face turned far away
+NARROWEST = 0.15  # from eye to eye, across the face, in shares of the box; less is a profile at most
 SHORTEST, LONGEST = 0.25, 0.65  # from between the eyes to the mouth, in shares of the box
+QUIET = threading.RLock()  # one at a time may turn stderr away, or it stays away
 
 
 class BlazeFace:
@@ -47,20 +50,24 @@ class BlazeFace:
 
     name = "blaze_face"
 
-    def __init__(self, model: Path | None = None, min_score: float = 0.5) -> None:
+    def __init__(self, model: Path | None = None, min_score: float = 0.65) -> None:
         if not 0 <= min_score <= 1:
             raise ValueError(f"min_score {min_score}: a score lies between 0 and 1")
         self.model, self.min_score = model, min_score
-        self._mediapipe, tasks = _mediapipe()
-        path = model or download(MODEL, instead=WAYS_ON)
-        options = tasks.vision.FaceDetectorOptions(
-            base_options=tasks.BaseOptions(model_asset_buffer=_read(path)),
-            min_detection_confidence=min_score,
+        self._mediapipe, self._tasks = _mediapipe()
+        self._open()
+
+    def _open(self) -> None:
+        path = self.model or download(MODEL, instead=WAYS_ON)
+        vision = self._tasks.vision
+        options = vision.FaceDetectorOptions(
+            base_options=_unreported(self._tasks.BaseOptions(model_asset_buffer=_read(path))),
+            min_detection_confidence=self.min_score,
             min_suppression_threshold=SAME,
         )
         try:
             with _quiet():
-                self._graph = tasks.vision.FaceDetector.create_from_options(options)
+                self._graph, self._process = vision.FaceDetector.create_from_options(options), os.getpid()
                 self.close = weakref.finalize(self, _close, self._graph)  # MediaPipe's own end comes too late
                 self._look(np.zeros((64, 64, 3), np.uint8))  # it says more at its first look
         except (ValueError, RuntimeError, OSError) as error:
@@ -73,8 +80,7 @@ class BlazeFace:
         faces = self._look(frame)
         for top, left, side in tiles(height, width):
             for face in self._look(frame[top : top + side, left : left + side], top, left):
-                whole = (face.box.left > left or left == 0) and (face.box.right < left + side or left + side == width)
-                whole &= (face.box.top > top or top == 0) and (face.box.bottom < top + side or top + side == height)
+                whole = inside(face.box, top, left, side, height, width)
                 if whole and all(overlap(face.box, one.box) <= SAME for one in faces):
                     faces.append(face)
         return sorted(faces, key=lambda face: -face.score)
@@ -82,6 +88,10 @@ class BlazeFace:
     def _look(self, picture: Frame, top: int = 0, left: int = 0) -> list[Face]:
         if not self.close.alive:
             raise ValueError("this detector is closed; make another")
+        if self._process != os.getpid():  # forked: the graph's threads stayed behind
+            self.close.detach()
+            _abandon(self._graph)
+            self._open()
         height, width = picture.shape[:2]
         image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
         faces = []
@@ -104,22 +114,36 @@ class BlazeFace:
 
 
 def tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
-    """Cover a frame that is not square with squares: their top, left and side.
+    """Cover a frame that is not square with squares: their top, left and side; none for a mere strip.
 
-    Neighbours share at least a quarter of the longer side, so that a face which the whole frame shows too small, lies
-    whole in one of them.
+    Neighbours share so much that a face which the whole frame shows too small lies whole in one of them.
 
     Example:
         >>> list(tiles(360, 640))
         [(0, 0, 360), (0, 140, 360), (0, 280, 360)]
     """
     side, long = min(height, width), max(height, width)
-    if long == side:
+    if long == side or long > STRIP * side:
         return
-    step = max(side - long / 4, side / 4)
+    step = max(side - SEAM * long, side / 2)
     count = int(np.ceil((long - side) / step)) + 1
     for place in np.linspace(0, long - side, count).round().astype(int).tolist():
         yield (place, 0, side) if height > width else (0, place, side)
+
+
+def inside(box: Box, top: int, left: int, side: int, height: int, width: int) -> bool:
+    """Tell whether a box crosses no edge of its tile but the frame's own.
+
+    Example:
+        >>> inside(Box(-2, 0, 90, 90), 0, 0, 360, 360, 640), inside(Box(350, 0, 440, 90), 0, 0, 360, 360, 640)
+        (True, False)
+    """
+    return bool(
+        (box.left > left or left == 0)
+        and (box.top > top or top == 0)
+        and (box.right < left + side or left + side == width)
+        and (box.bottom < top + side or top + side == height)
+    )
 
 
 def plausible(points: NDArray[np.float64], width: float) -> bool:
@@ -137,8 +161,9 @@ def plausible(points: NDArray[np.float64], width: float) -> bool:
     if not SHORTEST * width <= length <= LONGEST * width:
         return False
     lean = np.degrees(np.arctan2(abs(down[0]), down[1]))
-    across = np.array([down[1], -down[0]]) / length
-    return bool(lean <= STEEPEST and (points[1] - points[0]) @ across >= NARROWEST * width)
+    axis, eyes = down / length, points[1] - points[0]
+    across, along = eyes @ (axis[1], -axis[0]), eyes @ axis
+    return bool(lean <= STEEPEST and across >= NARROWEST * width and abs(along) <= across)
 
 
 def _mediapipe() -> tuple[Any, Any]:
@@ -164,24 +189,45 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def _unreported(options: Any) -> Any:
+    """Keep MediaPipe from reporting its use to Google, which it has no switch for: trust no certificate.
+
+    The report (versions, times, number of looks; no picture) goes over HTTPS, with the authorities of this file.
+    """
+    plain = options.to_ctypes()
+    plain.ca_bundle_path = os.devnull.encode()
+    options.to_ctypes = lambda: plain
+    return options
+
+
 def _close(graph: Any) -> None:
-    with _quiet():
-        graph.close()
+    try:
+        with _quiet():
+            graph.close()
+    except RuntimeError:  # Python is ending and has no threads left
+        _abandon(graph)
+
+
+def _abandon(graph: Any) -> None:
+    """Leave a graph to the system; else MediaPipe tries to close it, in vain, and says so or hangs."""
+    graph._handle = None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Drop what MediaPipe's C++ says on stderr while a graph comes and goes; no variable of it would."""
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, ValueError, AttributeError):  # no stderr to keep clean
-        yield
-        return
-    try:
-        with tempfile.TemporaryFile() as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+    with QUIET:
+        try:
+            sys.stderr.flush()
+            kept = os.dup(2)
+        except (OSError, ValueError, AttributeError):  # no stderr to keep clean
             yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+            return
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
