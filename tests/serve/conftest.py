@@ -1,67 +1,14 @@
-"""A service on a free port, in a thread of this process or a process of its own."""
+"""Modules beside the tests can be imported by name, here and in the service's workers."""
 
-import asyncio
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import uvicorn
 
-from dfer.serve.app import create_app
-from dfer.serve.settings import Settings
+sys.path.insert(0, str(Path(__file__).parent))
 
-sys.path.insert(0, str(Path(__file__).parent))  # workers import the fake by this name, too
-import fake_recogniser
-
-
-class Service:
-    """A running service and a client that talks to it."""
-
-    def __init__(self, app: Any, client: httpx.Client, folder: Path) -> None:
-        self.app, self.client, self.folder = app, client, folder
-
-    def send(self, content: bytes | str, name: str = "clip.mp4", **options: Any) -> httpx.Response:
-        data = content.encode() if isinstance(content, str) else content
-        return self.client.post("/v1/predict", files={"video": (name, data)}, **options)
-
-    def kept(self) -> list[str]:
-        """Files of videos that are still there."""
-        return sorted(path.name for path in self.folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def running(
-    folder: Path, build: Callable[[], Any] = fake_recogniser.Fake, wait: bool = True, **limits: Any
-) -> Iterator[Service]:
-    told: list[str] = []
-    app = create_app(Settings(**limits), build, told=told.append, folder=folder)
-    app.state.told = told
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, ws="none")
-        server = uvicorn.Server(config)
-        server.capture_signals = lambda: _nothing()  # type: ignore[method-assign]
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-        thread.start()
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        try:
-            with httpx.Client(base_url=address, timeout=30) as client:
-                while wait and client.get("/readyz").status_code != 200:
-                    threading.Event().wait(0.05)
-                yield Service(app, client, folder)
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+from serve_for_tests import Service, running
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The service: who may ask what, and what the answers look like."""
 
 import asyncio
-import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from jinja2 import Environment
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from dfer.labels import COLOURS
+from dfer.labels import COLOURS, canonical
 from dfer.notices import AI_ACT, SHOWN_NOT_FELT
 from dfer.serve import schema
 from dfer.serve.desk import NOBODY, Desk
@@ -27,11 +27,11 @@ from dfer.serve.metrics import CONTENT_TYPE, Metrics
 from dfer.serve.problems import CODES, RequestError
 from dfer.serve.recognise import Recogniser
 from dfer.serve.settings import Settings
-from dfer.serve.uploads import FIELD, check_length, received
+from dfer.serve.uploads import FIELD, check_length, received, shown_name
 from dfer.serve.workers import Pool
 
 T = TypeVar("T")
-ID: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
+ID: Final = "^[A-Za-z0-9-]{8,64}$"
 FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -76,7 +76,8 @@ def create_app(
     build: Callable[[], Recogniser],
     *,
     threads: int = 1,
-    told: Callable[[str], None] = lambda text: None,
+    ready: Callable[[], None] = lambda: None,
+    refused: Callable[[str], None] = lambda reason: None,
     folder: Path | None = None,
 ) -> FastAPI:
     """Make the service; nothing runs before the application starts.
@@ -85,14 +86,14 @@ def create_app(
         settings: its limits.
         build: makes the recogniser, in each worker; must be picklable.
         threads: of each worker.
-        told: called with the reason when a worker's model is refused.
+        ready, refused: called when a worker has loaded the model, or could not, with the reason.
         folder: where uploads lie while they are worked on; None: a temporary folder of the server's own.
     """
     metrics, desk = Metrics(), Desk(settings.places)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = Pool(build, settings.workers, threads, told, metrics.replaced.inc)
+        pool = Pool(build, settings.workers, threads, ready, refused, metrics.replaced.inc)
         with tempfile.TemporaryDirectory(prefix="dfer-serve-", dir=folder, ignore_cleanup_errors=True) as uploads:
             app.state.pool, app.state.uploads = pool, Path(uploads)
             pool.start()
@@ -127,13 +128,11 @@ def create_app(
     async def predict(
         request: Request,
         options: Annotated[Options, Query()],
-        x_request_id: Annotated[str | None, Header(description="Asks for `/v1/progress/{id}`.")] = None,
+        x_request_id: Annotated[str | None, Header(pattern=ID, description="The `id` of `/v1/progress/{id}`.")] = None,
     ) -> Response:
         pool: Pool = app.state.pool
         chosen = options.chosen()
         check_length(request, settings.max_bytes)
-        if x_request_id is not None and not ID.fullmatch(x_request_id):
-            raise RequestError(422, "bad_option", "X-Request-ID must be 8 to 64 letters, digits and hyphens")
         if not pool.loaded:
             raise RequestError(503, "not_ready", "the model is being loaded; try again in a few seconds", retry_after=3)
         with desk.admitted(x_request_id) as visit:
@@ -185,14 +184,16 @@ def add_states(app: FastAPI, settings: Settings) -> None:
             raise RequestError(503, "not_ready", "the model is being loaded", retry_after=3)
         limits = {name: getattr(settings, name) for name in schema.Limits.model_fields}
         labels = about["labels"]
-        colours = {name: COLOURS.get(name, "#7f7f7f") for name in labels}
+        colours = {name: COLOURS.get(canonical(name), "#7f7f7f") for name in labels}
         rest = {key: value for key, value in about.items() if key not in ("labels", "notes")}
         return JSONResponse(
             {"labels": labels, "colours": colours, "notes": about["notes"], "about": rest, "limits": limits}
         )
 
-    @app.get("/v1/progress/{id}", response_model=schema.Progress, summary="How far a request is")
-    async def progress(id: str) -> Response:
+    @app.get(
+        "/v1/progress/{id}", response_model=schema.Progress, responses=failures(422), summary="How far a request is"
+    )
+    async def progress(id: Annotated[str, PathParam(pattern=ID)]) -> Response:
         visit = app.state.desk.visits.get(id, NOBODY)
         return JSONResponse({"stage": visit.stage, "done": visit.done, "total": visit.total})
 
@@ -254,7 +255,7 @@ async def _bad_option(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:] if isinstance(part, str)) or "the request"
-    return await _problem(request, RequestError(422, "bad_option", f"{name[:100]}: {first['msg']}"))
+    return await _problem(request, RequestError(422, "bad_option", f"{shown_name(name)}: {first['msg']}"))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -18,8 +18,6 @@ from dfer.errors import InputError
 from dfer.notices import NO_MODEL
 
 if TYPE_CHECKING:
-    from uvicorn import Server
-
     from dfer.serve.recognise import Recogniser
     from dfer.serve.settings import Settings
 
@@ -37,6 +35,9 @@ def serve(
     detector: Literal["auto", "blaze_face", "cascade", "whole_frame"] = "auto",
     detector_model: Path | None = None,
     device: str | None = None,
+    window: float | None = 2.0,
+    step: float = 0.5,
+    unsure: float = 0.4,
     workers: int = 1,
     queue: int = 1,
     max_megabytes: float = 200,
@@ -57,6 +58,9 @@ def serve(
         detector: finds the faces.
         detector_model: the detector's model file.
         device: runs the model; left out: a GPU if there is one.
+        window: seconds that the model sees at once, unless a request says otherwise.
+        step: seconds from one window to the next, likewise.
+        unsure: where no class is at least as probable nothing is said, likewise.
         workers: videos that are recognised at the same time, each in a process with the model in it.
         queue: further requests that may upload or wait; beyond them 429.
         max_megabytes: of an upload; beyond it 413.
@@ -91,6 +95,9 @@ def serve(
         detector=detector,
         detector_model=detector_model,
         device=device,
+        window=window,
+        step=step,
+        unsure=unsure,
         max_pixels=max_pixels,
         max_seconds=max_seconds,
     )
@@ -110,27 +117,32 @@ def run(settings: "Settings", build: "Callable[[], Recogniser]", listener: socke
 
     from dfer.serve.app import create_app
 
-    server: Server
-    refused: list[str] = []
+    said: list[bool] = []
+    reasons: list[str] = []
+    address, port = listener.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
 
-    def told(reason: str) -> None:
-        if app.state.pool.about is None:
-            refused.append(reason)
-            server.should_exit = True
-        else:
+    def ready() -> None:
+        if not said:
+            said.append(True)
+            print(f"http://{name}:{port}/ is ready; Ctrl-C ends it", flush=True)
+
+    def refused(reason: str) -> None:
+        if said:
             print(f"dfer: a worker could not load the model again: {reason}", file=sys.stderr)
+        else:
+            reasons.append(reason)
+            server.should_exit = True
 
     threads = max(1, ((os.cpu_count() or 1) - 1) // settings.workers)
-    app = create_app(settings, build, threads=threads, told=told)
+    app = create_app(settings, build, threads=threads, ready=ready, refused=refused)
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=GRACE, ws="none")
+    config.server_header = False
     server = uvicorn.Server(config)
-    address, port = listener.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    print(f"http://{shown}:{port}/  (Ctrl-C ends)", flush=True)
     with _quiet_signals():
         asyncio.run(server.serve([listener]))
-    if refused:
-        raise InputError(refused[0])
+    if reasons:
+        raise InputError(reasons[0])
     return 0
 
 
@@ -145,15 +157,16 @@ def _loopback(host: str) -> bool:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port is {port}; it must be 0 to 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OverflowError as error:
-        raise InputError(f"--port is {port}; it must be 0 to 65535") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} of {host} is in use; choose another with --port") from error
-        raise InputError(f"cannot listen at {host}, port {port}: {error.strerror or error}") from error
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise InputError(f"cannot listen at {host}, port {port}: {why}") from error
     with listener:
         yield listener
 

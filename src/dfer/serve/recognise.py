@@ -73,6 +73,9 @@ def build_recogniser(
     detector: "Detectors",
     detector_model: Path | None,
     device: str | None,
+    window: float | None,
+    step: float,
+    unsure: float,
     max_pixels: int,
     max_seconds: float,
 ) -> PipelineRecogniser:
@@ -88,8 +91,17 @@ def build_recogniser(
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     limits = Limits(pixels=max_pixels, seconds=max_seconds)
-    found = Pipeline.load(model, detector=detector, detector_model=detector_model, device=device, limits=limits)
-    return PipelineRecogniser(found)
+    pipeline = Pipeline.load(
+        model,
+        detector=detector,
+        detector_model=detector_model,
+        device=device,
+        window=window,
+        step=step,
+        unsure=unsure,
+        limits=limits,
+    )
+    return PipelineRecogniser(pipeline)
 
 
 def work(connection: Connection, build: Callable[[], Recogniser], threads: int) -> None:

@@ -110,7 +110,8 @@ class Pool:
     Args:
         build: makes the recogniser, in the worker; must be picklable.
         threads: of each worker.
-        told: called with a model's reason when it is refused.
+        ready: called when a worker has loaded the model.
+        refused: called with the reason when a worker could not.
         replaced: called whenever a worker is replaced.
     """
 
@@ -119,13 +120,14 @@ class Pool:
         build: Callable[[], Recogniser],
         workers: int = 1,
         threads: int = 1,
-        told: Callable[[str], None] = lambda text: None,
+        ready: Callable[[], None] = lambda: None,
+        refused: Callable[[str], None] = lambda reason: None,
         replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self.workers: list[Worker] = []
         self.about: dict[str, Any] | None = None
         self._build, self._count, self._threads = build, workers, threads
-        self._told, self._replaced = told, replaced
+        self._ready, self._refused, self._replaced = ready, refused, replaced
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._failures = 0
         self._stopping = False
@@ -175,10 +177,11 @@ class Pool:
                 worker.visit.at("recognising", head["done"], head["total"])
             return
         if kind == "refused":
-            self._told(head["message"])
+            self._refused(head["message"])
             return
         if kind == "ready":
             self.about, self._failures, worker.loaded = head["about"], 0, True
+            self._ready()
         if answer is not None and waiting:
             _settle(answer, head, body)
         worker.over()
