@@ -150,6 +150,7 @@ function showVideo() {
   state.address = URL.createObjectURL(state.file);
   video.hidden = false;
   get("unplayable").hidden = true;
+  video.style.aspectRatio = `${state.answer.width} / ${state.answer.height}`; // its place, before it is loaded
   video.src = state.address;
   video.setAttribute("aria-label", `The video ${state.answer.video}`);
 }

@@ -25,8 +25,8 @@ function shape(tag, attributes = {}, text = "") {
 }
 
 function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const rest = Math.floor((seconds - whole) * 10);
+  const tenths = Math.round(seconds * 10);
+  const [whole, rest] = [Math.floor(tenths / 10), tenths % 10];
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
   const two = (number) => String(number).padStart(2, "0");
