@@ -1,6 +1,6 @@
 import numpy as np
 
-from dfer.inference.frames import Frames
+from dfer.inference.frames import BLOCK, Frames
 
 
 def picture(number: int) -> np.ndarray:
@@ -47,3 +47,10 @@ def test_thinning_leaves_a_frame() -> None:
     frames.forget(3)
     frames.thin()
     assert read(frames, 3) == [3]
+
+
+def test_thinning_gives_memory_back() -> None:
+    frames = filled(4 * BLOCK)
+    frames.thin()
+    frames.thin()
+    assert len({id(frame.base) for frame in frames.read(np.arange(4 * BLOCK))}) == 1

@@ -25,7 +25,7 @@ from dfer.video.follow import follow_faces
 from dfer.video.stream import Limits, VideoFrame, VideoStream, open_stream
 from dfer.video.whole_frame import WholeFrame
 
-HELD_BYTES: Final = 384 * 2**20
+HELD_BYTES: Final = 256 * 2**20
 """Of frames that windows may still need; beyond, the longest track is thinned out."""
 
 Progress = Callable[[float, float | None], None]
