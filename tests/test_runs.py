@@ -67,6 +67,7 @@ def test_names_are_all_different(tmp_path: Path) -> None:
         run.agreement,
         run.evaluation,
         run.report,
+        run.card,
         run.figures,
         run.resume_state,
     ]

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def card(self) -> Path:
+        """What the model is, is worth, is for and is not for, as Markdown."""
+        return self.path / "model_card.md"
+
+    @property
     def audit(self) -> Path:
         """Every training clip with what the best model makes of its label, the most suspicious first."""
         return self.path / "audit.csv"

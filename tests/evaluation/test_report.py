@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from dfer.evaluation.evaluate import evaluate_run
-from dfer.evaluation.report import _duration
+from dfer.evaluation.report import duration
 from dfer.runs import RunFolder
 
 
@@ -58,4 +58,4 @@ def test_names_are_escaped(own_run: RunFolder) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (75, "1 min 15 s"), (7300, "2 h 1 min")])
 def test_duration(seconds: float, text: str) -> None:
-    assert _duration(seconds) == text
+    assert duration(seconds) == text

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dfer.errors import InputError
+from dfer.evaluation.card import write_card
 from dfer.evaluation.intervals import intervals
 from dfer.evaluation.predict import check_loading, predict
 from dfer.evaluation.report import write_report
@@ -41,7 +42,7 @@ def evaluate(
 ) -> int:
     """Measure finished runs on their test clips; several runs pool into a fold average.
 
-    Writes each run's predictions, ``evaluation.json``, figures and ``report.html``, and prints a table.
+    Writes each run's predictions, ``evaluation.json``, figures, ``report.html`` and ``model_card.md``; prints a table.
 
     Args:
         runs: run folders.
@@ -63,7 +64,10 @@ def evaluate(
     if len({tuple(one["labels"]) for one in found}) > 1:
         raise InputError("these runs have different labels; evaluate them one by one")
     summary = pool(found) if len(found) > 1 else found[0]
-    damaged = {str(run.path): robustness(run, damages, **settings) for run in folders} if damages else {}
+    damaged = {}
+    for run in folders if damages else []:
+        damaged[str(run.path)] = robustness(run, damages, **settings)
+        write_card(run)
     if json:
         summary = {**summary, "robustness": damaged} if damaged else summary
         print(json_format.dumps(_no_nan({"runs": [str(path) for path in runs], **summary})))
@@ -135,6 +139,7 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
     result["labels"] = list(spec.labels)
     write_atomically(run.evaluation, json_format.dumps(_no_nan(result), indent=2) + "\n")
     write_report(run, manifest, result, predictions, test)
+    write_card(run)
     return result
 
 

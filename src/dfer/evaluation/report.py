@@ -11,6 +11,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from dfer import figures as draw
+from dfer import notices
 from dfer.datasets.base import ClipDataset
 from dfer.evaluation.pictures import run_figures
 from dfer.figures.style import class_colour
@@ -48,7 +49,9 @@ def write_report(
         mistakes=_mistakes(predictions, test),
         right=round(found["metrics"]["war"] * found["clips"]),
         counts={name: counts[name] for name in manifest["input_spec"]["labels"] if name in counts},
-        seconds=_duration(manifest.get("seconds", 0)),
+        notices=notices,
+        card=run.card.name,
+        seconds=duration(manifest.get("seconds", 0)),
     )
     write_atomically(run.report, content)
 
@@ -123,7 +126,13 @@ def _mistakes(predictions: Predictions, test: ClipDataset) -> list[dict[str, Any
     return strips
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    Example:
+        >>> duration(75)
+        '1 min 15 s'
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
