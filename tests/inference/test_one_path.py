@@ -12,7 +12,6 @@ from dfer.evaluation.source import Source
 from dfer.inference import Pipeline
 from dfer.inference.timeline import Timeline
 from dfer.models import checkpoint
-from dfer.models.exported import Exported
 from dfer.runs import RunFolder
 from dfer.transforms import EvalTransform
 from dfer.video import write_video
@@ -59,15 +58,25 @@ def safetensors(run: RunFolder, folder: Path) -> Path:
 
 
 def onnx(run: RunFolder, folder: Path) -> Path:
-    from dfer.export.onnx import export_onnx
+    from dfer.export.command import export
 
-    loaded = checkpoint.load(run.checkpoint("best"))
-    exported = Exported("dfer.models.Recognizer", loaded.input_spec, loaded.temperature, "segments", loaded.about)
-    export_onnx(loaded.model, folder / "model.onnx", exported)
+    assert export(run.path, format="onnx", out=folder / "model.onnx") == 0
     return folder / "model.onnx"
 
 
-WAYS: list[tuple[Callable[[RunFolder, Path], Path], float]] = [(run_folder, 1e-6), (safetensors, 1e-6), (onnx, 1e-4)]
+def openvino(run: RunFolder, folder: Path) -> Path:
+    from dfer.export.command import export
+
+    assert export(run.path, format="openvino", out=folder / "model.xml") == 0
+    return folder / "model.xml"
+
+
+WAYS: list[tuple[Callable[[RunFolder, Path], Path], float]] = [
+    (run_folder, 1e-6),
+    (safetensors, 1e-6),
+    (onnx, 1e-4),
+    (openvino, 1e-4),
+]
 
 
 def said(timeline: Timeline) -> np.ndarray:

@@ -195,14 +195,6 @@ def _from_exported(path: Path, device: str | None, precision: Precision) -> Clas
     if precision != "float32":
         raise InputError(f"{path} computes in float32, not in {precision}; leave the precision out, or give the run")
     engine = open_onnx(path) if path.suffix == ".onnx" else open_openvino(path)
-    spec = engine.exported.input_spec
-    clip = np.zeros((1, 3, spec.frames, spec.size, spec.size), np.uint8)
-    try:
-        found = engine.logits(clip).shape
-    except Exception as error:  # each engine has errors of its own
-        raise InputError(f"{path} does not take what its metadata say ({_brief(error)}); export it again") from error
-    if found != (1, len(spec.labels)):
-        raise InputError(f"{path} gives logits {found} for {len(spec.labels)} labels; export it again")
     return _checked(ExportedClassifier(engine, path.stem), path)
 
 
@@ -215,10 +207,6 @@ def _checked(classifier: Classifier, path: Path) -> Classifier:
     return classifier
 
 
-def _brief(error: Exception) -> str:
-    return one_line(error)[:160]
-
-
 def torch_device(name: str | None) -> torch.device:
     """Find a device by its name, by default a GPU where there is one.
 
@@ -229,5 +217,5 @@ def torch_device(name: str | None) -> torch.device:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name}: {_brief(error)}; give cpu, or cuda where there is a GPU") from error
+        raise InputError(f"device {name}: {one_line(error)[:160]}; give cpu, or cuda where there is a GPU") from error
     return device

@@ -94,7 +94,7 @@ class Pipeline:
         self.batch_size = batch_size
         self.max_rate = max_rate
         self.limits = limits
-        self.data: Mapping[str, Any] = classifier.about.get("data") or {}
+        self.data = _table(classifier.about, "data")
         self.geometry = geometry or _trained_on(self.data) or FaceGeometry()
         self.notes = _notes(self.data, detector, knows_geometry=geometry is not None)
         spec = classifier.input_spec
@@ -315,8 +315,13 @@ def gaps(spans: list[tuple[float, float]], seconds: float, shortest: float) -> t
     return tuple(found)
 
 
+def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _trained_on(data: Mapping[str, Any]) -> FaceGeometry | None:
-    faces = data.get("faces") or {}
+    faces = _table(data, "faces")
     return FaceGeometry.from_dict(faces["geometry"]) if "geometry" in faces else None
 
 
@@ -327,7 +332,7 @@ def _notes(data: Mapping[str, Any], detector: FaceDetector, *, knows_geometry: b
     if isinstance(detector, WholeFrame):
         notes.append("Every frame was taken for a face, whole: none was looked for.")
         return tuple(notes)
-    faces = data.get("faces") or {}
+    faces = _table(data, "faces")
     if not (data.get("drawn") or "geometry" in faces or knows_geometry):
         notes.append(
             "How the faces of the training data were cut out is not known; those of this video may look otherwise to "
