@@ -196,6 +196,27 @@ def huge_claimed_size(folder: Path, width: int = 60000, height: int = 60000) -> 
     return path
 
 
+def huge_inside(folder: Path, name: str) -> Path:
+    """The same in containers that say nothing of the size: it stands before each key picture alone."""
+    whole, path = write(folder / "whole.ts", g="10", bf="0"), folder / name
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                units = [huge_sps(16000, 16000) if u[:1] == b"\x67" else u for u in bytes(packet).split(b"\0\0\1")]
+                changed = av.Packet(b"\0\0\1".join(units))
+                changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+                changed.is_keyframe, changed.stream = packet.is_keyframe, stream
+                container.mux(changed)
+    return path
+
+
+def growing(folder: Path) -> Path:
+    """Frames of 96 x 64, and then of 192 x 128."""
+    parts = [write(folder / f"{n}.ts", pictures(width=n * WIDTH, height=n * HEIGHT), bf="0") for n in (1, 2)]
+    return holding(folder, b"".join(part.read_bytes() for part in parts), "clip.ts")
+
+
 def huge_gif(folder: Path) -> Path:
     path = write(folder / "clip.gif", codec="gif", pixels="rgb8")
     data = bytearray(path.read_bytes())
@@ -291,6 +312,17 @@ def variable_rate(folder: Path) -> Path:
     return write(folder / "clip.mkv", stamps=[int(stamp) for stamp in stamps], bf="2")
 
 
+def negative_stamps(folder: Path) -> Path:
+    """Stamps from half a second before zero."""
+    path = folder / "clip.mkv"
+    return write(path, stamps=range(-500, 700, 40), muxing={"avoid_negative_ts": "disabled"}, bf="0")
+
+
+def trimmed(folder: Path) -> Path:
+    """A whole file of which an edit list shows ten frames from the middle."""
+    return patched(folder, b"elst", 8, struct.pack(">Ii", 400, 6 * 1024))
+
+
 def shuffled_stamps(folder: Path) -> Path:
     """Stamps in the order of decoding: what is shown steps back and forth."""
     path = plain(folder)
@@ -353,6 +385,8 @@ ODD: dict[str, Odd] = {
     "thousand_fps": Odd(lambda folder: write(folder / "clip.mp4", pictures(200), rate=1000)),
     "variable_rate": Odd(variable_rate),
     "shuffled_stamps": Odd(shuffled_stamps),
+    "negative_stamps": Odd(negative_stamps),
+    "trimmed": Odd(trimmed),
     "rotated_90": Odd(partial(turned, degrees=90)),
     "rotated_180": Odd(partial(turned, degrees=180)),
     "rotated_270": Odd(partial(turned, degrees=270)),
@@ -367,6 +401,10 @@ ODD: dict[str, Odd] = {
     "black": Odd(lambda folder: write(folder / "clip.mp4", black())),
     "huge_claimed_size": Odd(huge_claimed_size, "too large|pixels are read"),
     "huge_but_possible_size": Odd(partial(huge_claimed_size, width=16000, height=16000), "pixels are read"),
+    "huge_in_flv": Odd(partial(huge_inside, name="clip.flv"), "pixels are read"),
+    "huge_in_mpg": Odd(partial(huge_inside, name="clip.mpg"), "pixels are read"),
+    "huge_in_ts": Odd(partial(huge_inside, name="clip.ts"), "pixels are read"),
+    "growing": Odd(growing),
     "huge_gif": Odd(huge_gif, "too large|pixels are read"),
     "huge_claimed_length": Odd(slow, "claims to last"),
     "huge_stamps": Odd(far_apart, "lasts"),

@@ -1,6 +1,8 @@
 import struct
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -114,6 +116,36 @@ def test_bad_files_give_one_line(tmp_path: Path, mp4: bytes, capfd: pytest.Captu
     with pytest.raises(ItemError, match="directory"):
         frame_count(tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def both_ends(path: Path) -> list[np.ndarray]:
+    return read_frames(path, np.unique([0, frame_count(path) - 1]))
+
+
+LONG = {"huge_claimed_length", "huge_stamps"}  # reading by index takes no time for long videos
+
+
+def test_every_odd_video(odd_case: NamedTuple, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each gives its frames, or one line with its path; most damage is refused."""
+    name, path, refused, _ = odd_case
+    if refused and name not in LONG:
+        with pytest.raises(ItemError) as caught:
+            both_ends(path)
+        assert "\n" not in str(caught.value)
+        assert str(path).splitlines()[0] in str(caught.value)
+    else:
+        with pytest.raises(ItemError, match="cut off") if name == "cut_in_mdat" else nullcontext():
+            assert all(frame.ndim == 3 for frame in both_ends(path))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_trimmed_video_is_whole(odd_video: Callable[[str], Path], number: Number) -> None:
+    """An edit list leaves frames out; none of them is missing."""
+    assert frame_count(odd_video("trimmed")) == 10
+    whole = read_frames(odd_video("plain"), np.arange(30))
+    shown = read_frames(odd_video("trimmed"), np.arange(10))
+    best = [min(range(30), key=lambda i: np.abs(whole[i].astype(int) - frame).sum()) for frame in shown]
+    assert best == list(range(10, 20))
 
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:

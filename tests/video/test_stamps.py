@@ -21,6 +21,7 @@ def placed(announced: list[int | None], given: list[int | None], step: float = 1
         ([5, 5, 6], [0, 1, 1.5]),
         ([0, 2, 1.5, 3], [0, 2, 2.5, 3]),
         ([0, None, 2, 3], [0, 1, 2, 3]),
+        ([None, None, 40, 42], [0, 1, 2, 4]),
         ([100, 101, 0, 1, 2], [0, 1, 2, 3, 4]),
     ],
 )

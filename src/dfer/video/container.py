@@ -4,8 +4,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -20,6 +22,8 @@ av.logging.set_level(None)  # what is wrong with a file is said by the error, on
 HEAD = 512
 BUFFER = 1 << 17
 MOST_PIXELS = 8192 * 4320
+MARGIN = 1 << 16  # decoders pad a frame; its true size is checked by us
+UNDECLARED = ("flv", "mpeg", "mpegts")  # whose streams turn up late, past the limit on pixels
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp", b"moof", b"sidx"}
 SIGNATURES = {
     b"\x1a\x45\xdf\xa3": "matroska",
@@ -96,16 +100,36 @@ def opened(path: Path, pixels: int = MOST_PIXELS) -> Iterator[tuple[Any, Any]]:
     """
     with blamed(path):
         file = _regular_file(path)
+    disk = _Disk(file)
     with file:
-        with blamed(path):
-            container = _container(path, file, pixels)
-        with container:
-            yield container, _moving_picture(path, container, pixels)
+        try:
+            with blamed(path):
+                container = _container(path, disk, 2 * pixels + MARGIN)
+            with container:
+                yield container, _moving_picture(path, container, pixels)
+        finally:
+            if disk.failure is not None:
+                reason = disk.failure.strerror or disk.failure
+                raise ItemError(f"cannot read {shown(path)}: {reason}") from disk.failure
 
 
-def upright(frame: Any, reformatter: Any = None) -> Frame:
-    """Convert one of FFmpeg's frames to ``(H, W, 3)`` RGB, turned as it is to be shown."""
-    rgb = (reformatter or VideoReformatter()).reformat(frame, format="rgb24").to_ndarray()
+def announced_frames(container: Any, stream: Any) -> int:
+    """Count the frames that the file's index lists, without those an edit list leaves out; 0: it has none."""
+    if stream.frames and container.format.name.startswith("mov"):
+        return len(stream.index_entries)
+    frames: int = stream.frames
+    return frames
+
+
+def upright(frame: Any, reformatter: Any = None, size: tuple[int, int] | None = None) -> Frame:
+    """Convert one of FFmpeg's frames to ``(H, W, 3)`` RGB, turned as it is to be shown.
+
+    Args:
+        reformatter: FFmpeg's converter, kept from frame to frame.
+        size: width and height before turning; as it is unless given.
+    """
+    width, height = size or (frame.width, frame.height)
+    rgb = (reformatter or VideoReformatter()).reformat(frame, width, height, "rgb24").to_ndarray()
     pixels: Frame = np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
     return pixels
 
@@ -118,21 +142,50 @@ def _regular_file(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb", buffering=0)
 
 
-def _container(path: Path, file: BinaryIO, pixels: int) -> Any:
-    def refuse(*_: object) -> NoReturn:
-        raise ItemError(f"{shown(path)} refers to another file, which is not opened; convert it to plain mp4")
+class _Disk:
+    """A file as FFmpeg reads it: where the disk fails the file ends, and the failure is kept to be said."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.failure = file, None
+
+    failure: OSError | None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self.file.read(size)
+        except OSError as error:
+            self.failure = error
+            return b""
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self.file.seek(place, whence)
+        except OSError:
+            return -EINVAL  # a damaged file sends its reader before its beginning
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def _container(path: Path, file: _Disk, pixels: int) -> Any:
     head = file.read(HEAD)
-    if not head:
+    if not head and file.failure is None:
         raise ItemError(f"{shown(path)} is empty (0 bytes); copy it again, or leave the clip out")
     name = container_format(head)
     if name is None:
         raise ItemError(f"{shown(path)} is no video file that can be read; convert it to mp4, or leave the clip out")
     if name == "mov":
-        check_boxes(file, shown(path))
+        check_boxes(file.file, shown(path))
     file.seek(0)
-    options = {"protocol_whitelist": "none", "max_pixels": str(pixels)}
-    return av.open(file, format=name, options=options, metadata_errors="replace", buffer_size=BUFFER, io_open=refuse)
+    return av.open(
+        file,
+        format=name,
+        options={"protocol_whitelist": "none", "max_pixels": str(pixels)},
+        container_options={"codec_whitelist": "none"} if name in UNDECLARED else {},  # opening decodes nothing
+        metadata_errors="replace",
+        buffer_size=BUFFER,
+        io_open=lambda *_: BytesIO(),  # any other file is an empty one
+    )
 
 
 def _moving_picture(path: Path, container: Any, pixels: int) -> Any:
@@ -144,7 +197,7 @@ def _moving_picture(path: Path, container: Any, pixels: int) -> Any:
     if context is None:
         raise ItemError(f"{shown(path)} is coded in a way that cannot be read; convert it to H.264 in mp4")
     check_size(path, context.width, context.height, pixels)
-    context.options = {"max_pixels": str(pixels)}
+    context.options = {"max_pixels": str(2 * pixels + MARGIN)}
     return pictures[0]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import ItemError
-from dfer.video.container import blamed, opened, shown, upright
+from dfer.video.container import announced_frames, blamed, opened, shown, upright
 from dfer.video.images import Frame
 
 INDEXED = ("mov", "matroska")  # elsewhere key flags and the place after a seek are guesses: decode from the start
@@ -69,7 +69,7 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
             stamps.append(stamp)
             if packet.is_keyframe and container.format.name.startswith(INDEXED):
                 keys.append(stamp)
-        announced, unit = stream.frames, float(stream.time_base or 1)
+        announced, unit = announced_frames(container, stream), float(stream.time_base or 1)
     if packets < 0.95 * announced:  # headers are off by a frame or two, a cut file by more
         found = f"{packets} of the {announced} frames in its header"
         raise ItemError(f"{shown(path)} is cut off: {found}; copy it again, or leave it out")

@@ -12,7 +12,7 @@ from dfer.errors import ItemError
 MOST_ENTRIES = 10_000_000  # 24 hours of 115 frames per second; some 700 MB of tables
 ALWAYS_FINE = 100_000
 MOST_BOXES = 2_000_000
-MOST_HEADER = 256 << 20
+MOST_HEADER = 128 << 20
 DEEPEST = 12
 PARENTS = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"mvex", b"moof", b"traf", b"meta"),
@@ -68,7 +68,7 @@ def check_boxes(file: BinaryIO, name: str) -> None:
         file.seek(at)
         head = file.read(16)
         begin, end = _extent(head, 0, size - at)
-        if end <= begin:
+        if end < begin:
             break
         if head[4:8] in PARENTS or head[12:16] in (b"mvhd", b"cmov"):  # a decoder finds the latter anywhere
             if end > MOST_HEADER:
@@ -97,7 +97,7 @@ def _extent(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def _walk(data: bytes, at: int, end: int, claims: _Claims, depth: int) -> None:
     end = min(end, len(data))
-    while at + 8 <= end and depth <= DEEPEST:
+    while at + 8 <= end and depth <= DEEPEST and claims.boxes <= MOST_BOXES:
         begin, stop = _extent(data, at, end)
         kind = data[at + 4 : at + 8]
         if stop < begin:

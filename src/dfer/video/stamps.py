@@ -78,7 +78,9 @@ class Stamps:
         while stamp is not None and self._pending and self._pending[0] < stamp:
             self._drop()
         self._forget(stamp)
-        if stamp in self._dropped:  # not lost but late: the decoder gave frames in another order than their stamps
+        if (
+            stamp is not None and stamp in self._dropped
+        ):  # not lost but late: the decoder gave frames in another order than their stamps
             self._dropped.remove(stamp)
             self.lost.count -= 1
             self._late += 1
@@ -109,6 +111,7 @@ class Stamps:
     def _raw(self, stamp: int) -> float:
         if self._origin is None:
             self._origin = stamp
+            self._shift = 0.0 if self._seconds is None else self._seconds + self.step
         return (stamp - self._origin) * self.unit + self._shift
 
     def _later(self, stamp: int | None) -> float:

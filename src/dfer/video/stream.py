@@ -13,7 +13,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from dfer.errors import ItemError
-from dfer.video.container import MOST_PIXELS, blamed, check_size, opened, shown, upright
+from dfer.video.container import MOST_PIXELS, announced_frames, blamed, check_size, opened, shown, upright
 from dfer.video.images import Frame
 from dfer.video.stamps import Stamps, Stretch
 
@@ -47,7 +47,7 @@ class VideoFrame(NamedTuple):
     """One frame: its index among the video's frames, and its time from the first one, strictly growing.
 
     Shape:
-        pixels ``(H, W, 3)`` RGB uint8, upright; in rare files the size changes midway.
+        pixels ``(H, W, 3)`` RGB uint8, upright; where a file changes its size midway, of the first frame's size.
     """
 
     index: int  # type: ignore[assignment]  # hides the tuple's own, which nobody needs here
@@ -103,40 +103,44 @@ class VideoStream:
         self._end = 0
         self._frames = self._read()
         with blamed(path):
-            self._first = next(self._frames, None)
-        if self._first is None:
+            first = next(self._frames, None)
+        if first is None:
             raise ItemError(
                 f"nothing in {shown(path)} can be decoded: it is damaged, or its frames are too large; "
                 "copy it again, or leave it out"
             )
-        height, width = self._first.pixels.shape[:2]
+        self._given = self._from(first)
+        height, width = first.pixels.shape[:2]
         self.info = StreamInfo(height, width, self._rate, self._seconds, source.frames or None)
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        yield from self._frames
+        return self._given
 
     def close(self) -> None:
         """Stop reading; what was not gone over is not given any more."""
-        self._first = None
+        self._given.close()
         self._frames.close()
 
+    def _from(self, first: VideoFrame) -> Generator[VideoFrame]:
+        yield first
+        del first
+        yield from self._frames
+
     def _read(self) -> Generator[VideoFrame]:
-        reformatter, slot = VideoReformatter(), -1
+        reformatter, slot, size = VideoReformatter(), -1, None
         for frame in self._decoded():
+            size = size or (frame.width, frame.height)
             index, seconds = self._stamps.place(frame.dts if frame.pts is None else frame.pts)
             self._check_length(seconds, "lasts")
             check_size(self._path, frame.width, frame.height, self._limits.pixels)
             if frame.is_corrupt:
                 self._spoilt.add(seconds)
             if self._max_rate is not None:
-                before, slot = slot, max(slot, floor(seconds * self._max_rate + 0.5))
+                before, slot = slot, max(slot, floor(seconds * self._max_rate + 0.1))  # stamps are rounded
                 if slot == before:
                     continue
             with blamed(self._path):
-                pixels = upright(frame, reformatter)
+                pixels = upright(frame, reformatter, size)
             yield VideoFrame(index, seconds, pixels)
         self._stamps.close()
         self.damage = "; ".join(self._clauses())
@@ -174,8 +178,6 @@ class VideoStream:
             except av.FFmpegError:
                 failed += 1
                 self._failures += 1
-            except OSError as error:
-                raise ItemError(f"cannot read {shown(self._path)}: {error.strerror or error}") from error
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
@@ -208,7 +210,7 @@ class VideoStream:
     def _cut_off(self, met: float) -> bool:
         name = self._container.format.name
         if name.startswith("mov") and self._source.frames:
-            return self._packets < len(self._source.index_entries)
+            return self._packets < announced_frames(self._container, self._source)
         return (
             self._seconds is not None
             and self._sure
