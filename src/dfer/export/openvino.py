@@ -1,6 +1,6 @@
 """A model as OpenVINO's two files, made from its ONNX file."""
 
-import os
+import tempfile
 from pathlib import Path
 
 from dfer.errors import InputError, one_line
@@ -31,14 +31,12 @@ def export_openvino(onnx: Path, path: Path, exported: Exported) -> None:
     folding.register_pass(ConstantFolding())  # of some weights a part alone is needed
     folding.run_passes(model)
     model.set_rt_info(exported.write(), KEY)
-    made = path.with_name(f".{path.stem}.{os.getpid()}.xml")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(model, made, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
-            made.with_suffix(suffix).replace(path.with_suffix(suffix))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export.") as folder:
+            made = Path(folder) / path.name
+            openvino.save_model(model, made, compress_to_fp16=False)
+            for suffix in (".bin", ".xml"):
+                made.with_suffix(suffix).replace(path.with_suffix(suffix))
     except (OSError, RuntimeError) as error:
         raise InputError(f"cannot write {path} ({one_line(error)[-120:]}); free or choose another folder") from error
-    finally:
-        for suffix in (".bin", ".xml"):
-            made.with_suffix(suffix).unlink(missing_ok=True)
