@@ -190,7 +190,7 @@ class VideoStream:
     def _check_length(self, seconds: float, what: str) -> None:
         if seconds > self._limits.seconds:
             raise ItemError(
-                f"{shown(self._path)} {what} {seconds:,.0f} s; at most {self._limits.seconds:,.0f} s are read; "
+                f"{shown(self._path)} {what} {seconds:,.1f} s; at most {self._limits.seconds:,.1f} s are read; "
                 "cut it into parts"
             )
 
@@ -222,7 +222,7 @@ def _announced(container: Any, source: Any) -> tuple[float | None, bool]:
     """Seconds that the file says the pictures last, and whether the file says it of the pictures alone."""
     alone = len(container.streams) == 1
     for key, value in source.metadata.items():
-        found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value)
+        found = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)", value)
         if key.startswith("DURATION") and found:
             return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]), True
     if source.duration is not None and source.time_base:
