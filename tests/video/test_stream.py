@@ -127,7 +127,7 @@ def test_limits(odd_video: Callable[[str], Path]) -> None:
     assert len(taken(path, limits=Limits(pixels=96 * 64, seconds=1.2))[0]) == 30
     with pytest.raises(ItemError, match=r"has frames of 96 x 64; at most 6,143 pixels are read"):
         taken(path, limits=Limits(pixels=96 * 64 - 1))
-    with pytest.raises(ItemError, match="claims to last 1.2 s; at most 1.1 s are read; cut it into parts"):
+    with pytest.raises(ItemError, match=r"claims to last 1\.2 s; at most 1\.1 s are read; cut it into parts"):
         taken(path, limits=Limits(seconds=1.1))
     with open_stream(odd_video("growing"), Limits(pixels=96 * 64)) as stream:
         assert sum(1 for _ in range(30) if next(iter(stream)).pixels.size) == 30
