@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dfer.datasets import FolderClips
 from dfer.evaluation import predict
 from dfer.evaluation.source import Source
-from dfer.inference import Pipeline
+from dfer.inference import Pipeline, load_classifier
 from dfer.inference.timeline import Timeline
 from dfer.models import checkpoint
 from dfer.runs import RunFolder
 from dfer.transforms import EvalTransform
-from dfer.video import write_video
+from dfer.video import frame_count, read_frames, write_video
+from dfer.video.whole_frame import WholeFrame
 
 COUNTS = (7, 16, 33, 90, 150)
 SIZES = ((48, 48), (64, 36), (96, 120))
@@ -98,3 +101,39 @@ def test_a_model_says_of_a_clip_what_its_evaluation_says(
     pipeline = Pipeline.load(way(finished, tmp_path), detector="whole_frame", device="cpu", window=None, min_seconds=0)
     for video, wanted in evaluated.items():
         np.testing.assert_allclose(said(pipeline(video)), wanted, atol=tolerance, err_msg=str(video))
+
+
+# A clip's frames are read by their time stamps; these files have wrong, repeated or negative ones, or a second film
+# joined to the first. A video is read as it comes, and more of it.
+READ_OTHERWISE = {"growing", "negative_stamps", "shuffled_stamps", "zero_fps"}
+
+
+def test_of_odd_videos_too(finished: RunFolder, odd_case: Any) -> None:
+    if odd_case.refused or odd_case.damage or odd_case.name in READ_OTHERWISE:
+        pytest.skip("evaluation does not read it, or reads other frames of it")
+    loaded = checkpoint.load(finished.checkpoint("best"))
+    spec, path = loaded.input_spec, odd_case.path
+    transform, rng = EvalTransform(spec.frames, spec.size), np.random.default_rng(0)
+    clip = transform(frame_count(path), lambda wanted: read_frames(path, wanted), rng)
+    with torch.inference_mode():
+        logits = loaded.model(clip.transpose(0, 1)[None]).logits[0]
+    pipeline = Pipeline(
+        load_classifier(finished.path, device="cpu"), WholeFrame(), window=None, min_seconds=0, max_rate=None
+    )
+    np.testing.assert_allclose(said(pipeline(path)), (logits / loaded.temperature).softmax(0), atol=1e-6)
+
+
+def test_of_real_videos_too(finished: RunFolder, test_data: Path, tmp_path: Path) -> None:
+    paths = sorted((test_data / "videos").glob("*.mp4"))
+    assert len(paths) >= 3
+    for split in ("train", "test"):
+        for name in ("happy", "sad", "angry"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for path in paths:
+                (tmp_path / split / name / path.name).symlink_to(path)
+    loaded = checkpoint.load(finished.checkpoint("best"))
+    clips = FolderClips(tmp_path, "test", transform=EvalTransform(loaded.input_spec.frames, loaded.input_spec.size))
+    found = predict(loaded.model, clips, device="cpu").probabilities(loaded.temperature)
+    pipeline = Pipeline.load(finished.path, detector="whole_frame", device="cpu", window=None)
+    for name, wanted in zip(clips.clip_ids[: len(paths)], found):
+        np.testing.assert_allclose(said(pipeline(tmp_path / name)), wanted, atol=1e-6, err_msg=str(name))

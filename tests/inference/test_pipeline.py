@@ -1,9 +1,11 @@
 """From a video to its timeline: with made-up faces, and on real videos."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -261,12 +263,25 @@ def test_a_single_frame_is_no_ground_for_a_guess(film: Callable[..., Path]) -> N
     assert classifier.seen == []
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"#EXTM3U\nother.mp4\n"])
-def test_what_is_no_video_is_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "bad.mp4").write_bytes(content)
-    with pytest.raises(ItemError) as caught:
-        Pipeline(Brightness(), Marked())(tmp_path / "bad.mp4")
-    assert "\n" not in str(caught.value)
+def test_odd_videos_are_refused_in_a_line_or_told_as_far_as_they_go(odd_case: Any) -> None:
+    pipeline = Pipeline(Brightness(), WholeFrame(), min_seconds=0, unsure=0.0)
+    if odd_case.refused:
+        with pytest.raises(ItemError, match=odd_case.refused) as caught:
+            pipeline(odd_case.path)
+        assert "\n" not in str(caught.value)
+        return
+    found = pipeline(odd_case.path)
+    (face,) = found.faces
+    assert face.start == 0.0
+    assert 0 < found.seconds < 60
+    assert face.moments[-1].end == face.end == found.seconds
+    assert all(one.end == other.start for one, other in pairwise(face.moments))
+    assert all(sum(moment.probabilities or ()) == pytest.approx(1) for moment in face.moments)
+    damage = [note for note in found.notes if "damaged" in note]
+    assert bool(damage) == bool(odd_case.damage)
+    assert not odd_case.damage or re.search(odd_case.damage, damage[0])
+    found.to_json().encode()
+    found.to_csv().encode()
 
 
 def test_a_model_that_gives_no_numbers_is_refused(film: Callable[..., Path]) -> None:

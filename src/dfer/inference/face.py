@@ -12,7 +12,7 @@ from dfer.errors import InputError
 from dfer.figures.film_strip import film_strip
 from dfer.inference.frames import Frames
 from dfer.inference.timeline import Boxes, FaceTimeline, Moment, Peak, Reason
-from dfer.inference.windows import CLOSE, Steps, Window, Windows
+from dfer.inference.windows import CLOSE, Steps, Window, Windows, usual_gap
 from dfer.transforms.spatial import resize
 from dfer.video.detect import Box
 from dfer.video.images import Frame
@@ -110,8 +110,8 @@ class FaceTrack:
         Args:
             interval: seconds that a frame is shown, for a track of a single one.
         """
-        seconds = np.asarray(self.windows.seconds)
-        self.end = float(seconds[-1] + (np.median(np.diff(seconds)) if len(seconds) > 1 else interval))
+        seconds = self.windows.seconds
+        self.end = seconds[-1] + (usual_gap(seconds) or interval)
         yield from self.windows.finish(self.end)
         self.frames = Frames()
 

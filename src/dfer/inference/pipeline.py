@@ -1,5 +1,6 @@
 """From a raw video to who shows which expression when."""
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from dfer.errors import InputError, ItemError
 from dfer.inference.classifier import Classifier, Precision, load_classifier
 from dfer.inference.face import FaceTrack, Settings
 from dfer.inference.timeline import Timeline
-from dfer.inference.windows import Window
+from dfer.inference.windows import Window, usual_gap
 from dfer.notices import DRAWN
 from dfer.transforms import EvalTransform
 from dfer.transforms.presets import Sampling
@@ -201,9 +202,8 @@ class _Reading:
         self.tracks: dict[int, FaceTrack] = {}
         self.live: dict[int, FaceTrack] = {}
         self.asked: list[Asked] = []
-        self.seconds = 0.0
-        self.frames = 0  # of the video, up to the last that was looked at
-        self.looked_at = 0
+        self.seconds = array("d")  # of the frames that were looked at
+        self.frames = 0  # of the video, up to the last of these
         self.stride = 1
 
     def timeline(self) -> Timeline:
@@ -218,14 +218,12 @@ class _Reading:
             self._thin()
             for number in now.ended:
                 self._end(number)
-        for number in list(self.live):
-            self._end(number)
         self._answer()
-        if not self.looked_at:
+        if not self.seconds:
             raise ItemError(f"{self.path} holds no frame that can be decoded; copy it again, or leave it out")
         tracks = sorted(self.tracks.values(), key=lambda track: track.start)  # of one moment: in the tracker's order
         faces = tuple(track.timeline(number) for number, track in enumerate(tracks, 1))
-        seconds = max([self.seconds + self._interval(), *(face.end for face in faces)])
+        seconds = max([self.seconds[-1] + self._interval(), *(face.end for face in faces)])
         self.progress(seconds, seconds)
         return Timeline(
             video=self.path.name.encode(errors="backslashreplace").decode(),
@@ -241,8 +239,8 @@ class _Reading:
         )
 
     def _tell(self, frame: VideoFrame) -> None:
-        self.seconds, self.frames = frame.seconds, frame.index + 1
-        self.looked_at += 1
+        self.seconds.append(frame.seconds)
+        self.frames = frame.index + 1
         self.progress(frame.seconds, self.stream.info.seconds)
 
     def _track(self, number: int) -> FaceTrack:
@@ -258,10 +256,8 @@ class _Reading:
                 self._ask(track, window)
 
     def _interval(self) -> float:
-        """Tell how long a frame is shown, on average."""
-        if self.looked_at > 1:
-            return self.seconds / (self.looked_at - 1)
-        return 1 / self.stream.info.rate if self.stream.info.rate > 0 else 0.0
+        """Tell how long a frame is shown."""
+        return usual_gap(self.seconds) or 1 / self.stream.info.rate
 
     def _ask(self, track: FaceTrack, window: Window) -> None:
         clip, strip = None, None
@@ -281,7 +277,7 @@ class _Reading:
             one.track.learn(one.window, None if one.clip is None else next(found), one.strip)
         self.asked.clear()
         if clips:
-            self.progress(self.seconds, self.stream.info.seconds)  # a long stretch may have many windows
+            self.progress(self.seconds[-1], self.stream.info.seconds)  # a long stretch may have many windows
 
     def _thin(self) -> None:
         size = self.pipeline.classifier.input_spec.size

@@ -3,7 +3,7 @@
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,16 @@ CLOSE: Final = 1e-6
 """Seconds; time stamps are fractions that floats round."""
 REACH: Final = 5.0
 """Time constants over which smoothing looks either way; beyond, a weight is below 0.7 %."""
+
+
+def usual_gap(seconds: Sequence[float]) -> float:
+    """Tell how long a frame is usually shown, 0 of a single one.
+
+    Example:
+        >>> usual_gap([0.0, 0.04, 0.08, 5.0])
+        0.04
+    """
+    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
 
 
 class Window(NamedTuple):
