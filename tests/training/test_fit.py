@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from dfer.cli import main
+from dfer.datasets.synthetic.mark import mark_drawn
 from dfer.errors import InputError
 from dfer.models import checkpoint
 from dfer.runs import RunFolder
@@ -386,3 +387,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
         return real(self, batch, batch_idx)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Recognition, "training_step", step)
+
+
+def test_a_model_trained_on_drawn_clips_of_any_layout_says_so(fit: Fit, clips: Path) -> None:
+    assert fit("plain", "--trainer.max_epochs", "1").read_manifest()["data"]["drawn"] is False
+    mark_drawn(clips, preset="easy")
+    run = fit("drawn", "--trainer.max_epochs", "1")
+    assert run.read_manifest()["data"]["drawn"] is True
+    assert checkpoint.load(run.checkpoint()).about["data"]["drawn"] is True

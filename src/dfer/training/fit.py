@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from dfer.datasets.face_record import read_faces
+from dfer.datasets.synthetic.mark import is_drawn
 from dfer.errors import InputError
 from dfer.models import checkpoint
 from dfer.models.build import build as build_model
@@ -199,7 +200,7 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
             "train_clips": len(data.train_rows),
             "held_out_clips": 0 if held_out is None else len(held_out),
             "class_counts": dict(zip(train.labels, train.class_counts.tolist())),
-            "drawn": description["class"] == "SyntheticFaces",
+            "drawn": description["class"] == "SyntheticFaces" or bool(root and is_drawn(Path(root))),
             "faces": read_faces(Path(root)) if root else None,
         },
         "sampling": data.sampling,

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips
 from dfer.datasets.synthetic.layouts import spread, synthesize
+from dfer.datasets.synthetic.mark import is_drawn
 from dfer.errors import InputError
 from dfer.labels import BASIC
 
@@ -75,6 +76,11 @@ def test_folder_and_csv(tmp_path: Path, video: bool) -> None:
     assert folder.frame_count(0) == table.frame_count(0) == 24
     assert table[0].clip.shape == (16, 3, 112, 112)
     assert rows[0]["clip"].endswith(".mp4") is video
+
+
+def test_what_is_drawn_is_marked_so(tmp_path: Path) -> None:
+    assert synthesize(tmp_path / "out", layout="csv", clips=8, size=32, preset="easy") == 0
+    assert is_drawn(tmp_path / "out" / "clips.csv")
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dfer.datasets.index import progress_bar
 from dfer.datasets.synthetic.cache import drawing_workers
 from dfer.datasets.synthetic.draw import draw_clip
 from dfer.datasets.synthetic.knobs import DFEW_COUNTS, PRESETS, Knobs, Preset, Split
+from dfer.datasets.synthetic.mark import mark_drawn
 from dfer.datasets.synthetic.truth import make_truth
 from dfer.errors import InputError
 from dfer.labels import BASIC
@@ -94,6 +95,7 @@ def synthesize(
         partial = Path(tempfile.mkdtemp(dir=out.absolute().parent, prefix=".dfer-synthesize-"))
         try:
             WRITERS[layout](partial, clips, size, seed, PRESETS[preset], video)
+            mark_drawn(partial, layout=layout, preset=preset, size=size, seed=seed)
             partial.chmod(0o755)
             partial.replace(out.absolute())  # all of it or nothing
         finally:
