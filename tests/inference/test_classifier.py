@@ -144,6 +144,7 @@ def test_without_its_runtime_the_extra_is_named(onnx_file: Path, monkeypatch: py
 
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("none", None, "not found; give a run folder"),
+    ("a" * 300, None, r"cannot be read \(.*too long.*give a run folder"),
     ("a.onnx", b"", "no ONNX"),
     ("a.onnx", b"not a model", "no ONNX"),
     ("a.xml", b"<?xml version='1.0'?><note/>", r"a\.bin not found"),

@@ -326,11 +326,24 @@ def test_importing_the_room_is_quick() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_load_takes_a_run_and_a_detector_by_name(finished: Any) -> None:
-    found = Pipeline.load(finished.path, detector="whole_frame", device="cpu", window=None, unsure=0.0)
-    assert isinstance(found.detector, WholeFrame)
-    assert found.model["window"] is None
-    assert found.model["geometry"] is None
+def test_three_lines_from_a_run_to_a_table(finished: Any, film: Callable[..., Path]) -> None:
+    pipeline = Pipeline.load(finished.path, detector="whole_frame", device="cpu", window=None, unsure=0.0)
+    timeline = pipeline(film(*[picture()] * 20))
+    header, first, second = timeline.to_csv().splitlines()
+    assert header == "face,start,end,label,confidence,reason,happy,sad,angry,note"
+    assert first.startswith("1,0.0,0.5,")
+    assert second.startswith("1,0.5,1.0,")
+    assert timeline.model["window"] is None
+    assert timeline.model["geometry"] is None
+    assert timeline.model["class"] == "dfer.models.Recognizer"
+
+
+def test_the_room_offers_what_it_says() -> None:
+    import dfer.inference as room
+
+    assert all(getattr(room, name) for name in room.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Pipe'"):
+        room.Pipe  # noqa: B018
 
 
 @pytest.fixture(scope="module")

@@ -75,8 +75,9 @@ class TorchClassifier:
     def logits(self, clip: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model, ``(B, 3, T, S, S)`` -> ``(B, K)``, before the temperature."""
         half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        # On a GPU convolutions would otherwise round to ten bits, unasked.
-        whole = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
+        # On a GPU convolutions would otherwise round to ten bits, unasked, and not always add up in the same order.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        whole = exact if self.device.type == "cuda" else nullcontext()
         with torch.inference_mode(), half, whole:
             found = self.model(torch.from_numpy(clip).to(self.device)).logits.float().cpu().numpy()
         return np.asarray(found, np.float32)
@@ -137,8 +138,11 @@ def load_classifier(path: Path, *, device: str | None = None, precision: Precisi
     path = Path(path)
     if precision not in ("float32", "bfloat16"):
         raise InputError(f"precision {precision!r}: give float32 or bfloat16")
-    if not path.exists():
-        raise InputError(f"{path} not found; give {FORMATS}")
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({one_line(error)[:80]})"
+        raise InputError(f"{path} {reason}; give {FORMATS}") from error
     if path.is_dir():
         return _from_run(path, device, precision)
     if path.suffix == ".safetensors":
@@ -179,7 +183,7 @@ def _from_checkpoint(
             name=name,
             input_spec=loaded.input_spec,
             temperature=loaded.temperature,
-            sampling=loaded.about.get("sampling") or manifest.get("sampling") or "segments",
+            sampling=str(loaded.about.get("sampling") or manifest.get("sampling") or "segments"),
             about=loaded.about,
             device=where,
             precision=precision,
