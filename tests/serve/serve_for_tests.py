@@ -36,7 +36,7 @@ def running(
     folder: Path, build: Callable[[], Any] = fake_recogniser.Fake, wait: bool = True, **limits: Any
 ) -> Iterator[Service]:
     reasons: list[str] = []
-    app = create_app(Settings(**limits), build, refused=reasons.append, folder=folder)
+    app = create_app(Settings(**limits), build, folder, refused=reasons.append)
     app.state.reasons = reasons
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, ws="none")

@@ -74,6 +74,15 @@ def test_workers_end_when_the_server_is_killed(started: "subprocess.Popen[str]")
     assert not alive
 
 
+def test_no_room_for_uploads_is_told_in_one_line(tmp_path: Path, finished: RunFolder) -> None:
+    code = "import tempfile, sys; tempfile.tempdir = '/no/such/folder'; from dfer.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "serve", "--model", str(finished.path), "--port", "0"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "/no/such/folder" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["serve", *arguments]) == 2
     out, err = capsys.readouterr()

@@ -136,6 +136,15 @@ def test_errors_are_told_as_text(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("text=long.mp4 has 1.2 MB; the limit is 1 MB")
 
 
+def test_an_error_leaves_nothing_of_the_video_before(page: Any, tmp_path: Path) -> None:
+    choose(page, order(tmp_path, "a video"))
+    shown(page)
+    choose(page, order(tmp_path, "bad x"))
+    shown(page, "#problem")
+    assert not page.is_visible("#result")
+    assert page.inner_text("#notes") == "A note of the model."
+
+
 def test_a_busy_server_is_told(page: Any, roomy: Service, tmp_path: Path) -> None:
     desk = roomy.app.state.desk
     desk.taken += 1

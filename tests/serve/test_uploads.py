@@ -142,7 +142,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("dfer.serve.uploads.asyncio.to_thread", full)
-    with pytest.raises(RequestError, match=r"could not be stored .No space left on device\.") as caught:
+    with pytest.raises(RequestError, match=r"could not be stored .No space left on device\)$") as caught:
         receive(tmp_path, request([part() + END]))
     assert (caught.value.status, caught.value.code) == (507, "no_room")
 

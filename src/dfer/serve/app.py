@@ -1,7 +1,6 @@
 """The service: who may ask what, and what the answers look like."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -74,33 +73,32 @@ class Options(BaseModel):
 def create_app(
     settings: Settings,
     build: Callable[[], Recogniser],
+    folder: Path,
     *,
     threads: int = 1,
     ready: Callable[[], None] = lambda: None,
     refused: Callable[[str], None] = lambda reason: None,
-    folder: Path | None = None,
 ) -> FastAPI:
     """Make the service; nothing runs before the application starts.
 
     Args:
         settings: its limits.
         build: makes the recogniser, in each worker; must be picklable.
+        folder: where uploads lie while they are worked on; no longer.
         threads: of each worker.
         ready, refused: called when a worker has loaded the model, or could not, with the reason.
-        folder: where uploads lie while they are worked on; None: a temporary folder of the server's own.
     """
     metrics, desk = Metrics(), Desk(settings.places)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = Pool(build, settings.workers, threads, ready, refused, metrics.replaced.inc)
-        with tempfile.TemporaryDirectory(prefix="dfer-serve-", dir=folder, ignore_cleanup_errors=True) as uploads:
-            app.state.pool, app.state.uploads = pool, Path(uploads)
-            pool.start()
-            try:
-                yield
-            finally:
-                await pool.stop()
+        app.state.pool = pool
+        pool.start()
+        try:
+            yield
+        finally:
+            await pool.stop()
 
     app = FastAPI(
         title="dfer",
@@ -139,9 +137,9 @@ def create_app(
             try:
                 async with (
                     asyncio.timeout(settings.deadline),
-                    received(request, app.state.uploads, settings.max_bytes, visit) as upload,
+                    received(request, folder, settings.max_bytes, visit) as upload,
                 ):
-                    metrics.uploaded.inc(upload.path.stat().st_size)
+                    metrics.uploaded.inc(upload.size)
                     work = pool.recognise(upload.path, upload.name, chosen, visit)
                     found, seconds = await unless_gone(request, work)
             except asyncio.CancelledError as error:  # by the server, which is told to end

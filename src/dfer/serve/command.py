@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -135,11 +136,11 @@ def run(settings: "Settings", build: "Callable[[], Recogniser]", listener: socke
             server.should_exit = True
 
     threads = max(1, ((os.cpu_count() or 1) - 1) // settings.workers)
-    app = create_app(settings, build, threads=threads, ready=ready, refused=refused)
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=GRACE, ws="none")
-    config.server_header = False
-    server = uvicorn.Server(config)
-    with _quiet_signals():
+    with tempfile.TemporaryDirectory(prefix="dfer-serve-", ignore_cleanup_errors=True) as uploads, _quiet_signals():
+        app = create_app(settings, build, Path(uploads), threads=threads, ready=ready, refused=refused)
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=GRACE, ws="none")
+        config.access_log = config.server_header = False
+        server = uvicorn.Server(config)
         asyncio.run(server.serve([listener]))
     if reasons:
         raise InputError(reasons[0])

@@ -3,12 +3,14 @@
 import asyncio
 import io
 import logging
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from secrets import token_hex
+from typing import Final, TypeVar
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -18,6 +20,7 @@ from dfer.serve.desk import Visit
 from dfer.serve.problems import RequestError
 from dfer.serve.settings import OVERHEAD
 
+T = TypeVar("T")
 FIELD: Final = "video"
 LONGEST_NAME: Final = 100
 BUFFER: Final = 1 << 20
@@ -27,10 +30,11 @@ HINT: Final = f"send the video as the field {FIELD!r} of a form (curl -F {FIELD}
 
 @dataclass(frozen=True)
 class Upload:
-    """A video that has arrived: where it lies, and what its sender called it, safe to show."""
+    """A video that has arrived: where it lies, what its sender called it, safe to show, and its bytes."""
 
     path: Path
     name: str
+    size: int
 
 
 def shown_name(claimed: str) -> str:
@@ -66,36 +70,54 @@ async def received(request: Request, folder: Path, limit: int, visit: Visit) -> 
         RequestError: not a form, no video in it or more than one (422), more than ``limit`` bytes (413), no room (507).
         ClientDisconnect: the client has left.
     """
-    handle, path = tempfile.mkstemp(prefix="upload-", dir=folder)
+    reader = _Reader(request.headers.get("content-type", ""), limit)
+    path = folder / f"upload-{token_hex(8)}"
+    with_file = ExitStack()
+    with_file.callback(path.unlink, missing_ok=True)
     try:
-        name = await _store(request, handle, limit, visit)
-        yield Upload(Path(path), name)
+        file = await _in_thread(lambda: with_file.enter_context(io.FileIO(path, "xb", opener=_private)))
+        name = await _store(request, reader, file, visit)
+        yield Upload(path, name, reader.video)
     finally:
-        Path(path).unlink(missing_ok=True)
+        await _in_thread(with_file.close)
 
 
-async def _store(request: Request, handle: int, limit: int, visit: Visit) -> str:
+async def _store(request: Request, reader: "_Reader", file: io.FileIO, visit: Visit) -> str:
     length = request.headers.get("content-length", "")
     total = float(length) if length.isdecimal() else None
-    with open(handle, "wb", buffering=0) as file:
-        reader = _Reader(request.headers.get("content-type", ""), limit)
-        async for chunk in request.stream():
-            reader.read(chunk)
-            visit.at("uploading", reader.bytes, total)
-            if len(reader.pending) >= BUFFER:
-                await _write(file, reader.take())
-        name = reader.end()
-        await _write(file, reader.take())
+    async for chunk in request.stream():
+        reader.read(chunk)
+        visit.at("uploading", reader.bytes, total)
+        if len(reader.pending) >= BUFFER:
+            await _in_thread(partial(_write, file, reader.take()))
+    name = reader.end()
+    await _in_thread(partial(_write, file, reader.take()))
     return name
 
 
-async def _write(file: io.FileIO, data: bytes) -> None:
-    """Write without keeping the other requests waiting for the disk."""
+def _write(file: io.FileIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Do what may have to wait for the disk without keeping other requests waiting.
+
+    It is always done to its end, also when the request is broken off meanwhile.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        while data:
-            data = data[await asyncio.to_thread(file.write, data) :]
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
     except OSError as error:
-        raise RequestError(507, "no_room", f"the upload could not be stored ({error.strerror or error})") from error
+        text = f"the upload could not be stored ({error.strerror or error})"
+        raise RequestError(507, "no_room", text) from error
 
 
 class _Reader:
@@ -108,7 +130,7 @@ class _Reader:
         self.bytes = 0
         self.pending = bytearray()
         self._limit = limit
-        self._video = 0  # bytes of it
+        self.video = 0  # bytes of it
         self._name: str | None = None
         self._over = False
         self._header, self._value = bytearray(), bytearray()
@@ -178,8 +200,8 @@ class _Reader:
         self._name = shown_name(options.get(b"filename", b"").decode(errors="replace"))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._video += end - start
-        if self._video > self._limit:
+        self.video += end - start
+        if self.video > self._limit:
             raise _too_large(self._limit)
         self.pending += data[start:end]
 

@@ -30,6 +30,7 @@ function start(file) {
   get("result").hidden = true;
   get("problem").hidden = true;
   state.file = file;
+  showNotes(state.model ? state.model.notes : []);
   const limit = state.model && state.model.limits.max_megabytes;
   if (limit && file.size > limit * 1e6) {
     return fail(`${file.name} has ${(file.size / 1e6).toFixed(1)} MB; the limit is ${limit} MB`);
