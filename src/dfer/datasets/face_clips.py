@@ -2,7 +2,7 @@
 
 import shutil
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,6 @@ def cut_faces(
     settings: CutSettings,
     *,
     partial: Path,
-    go_on: Callable[[], None] = lambda: None,
 ) -> Cut:
     """Follow the faces of a video and leave the main one's frames in ``out / clip``, as ``00001.jpg`` and so on.
 
@@ -120,28 +119,28 @@ def cut_faces(
 
     Args:
         clip: relative, with ``/``; further faces are called ``clip-2`` and so on.
-        partial: a folder that does not exist yet, on the disk of ``out``; it is gone in the end.
-        go_on: called for every frame; what it raises ends the work.
+        partial: a folder on the disk of ``out`` for what is not whole yet; emptied first, and gone in the end.
 
     Raises:
         InputError: ``out`` cannot be written to. What is wrong with the video is told in the answer.
     """
     try:
+        shutil.rmtree(partial, ignore_errors=True)
         with writable(out):
             partial.mkdir(parents=True)
         try:
-            tracks, damage = _follow(video, out, detector, settings, partial, go_on)
+            tracks, damage = _follow(video, out, detector, settings, partial)
         except ItemError as error:
             return Cut((), "unreadable", str(error))
         if damage and not settings.keep_damaged:
             return Cut((), "damaged", damage)
         if not tracks:
             return Cut((), "no face", damage)
-        faults = [_refused(track, settings) for track in tracks]
-        chosen = _choose([track for track, fault in zip(tracks, faults) if fault is None], settings.all_faces)
-        if not chosen:
-            longest = max(zip(tracks, faults), key=lambda one: (one[0].seconds, one[0].side))
-            return Cut((), *(longest[1] or ()))
+        by_length = sorted(tracks, key=lambda track: (track.seconds, track.side))
+        refused = [fault for track in by_length if (fault := _refused(track, settings))]
+        if len(refused) == len(tracks):
+            return refused[-1]
+        chosen = _choose([track for track in tracks if not _refused(track, settings)], settings.all_faces)
         names = [clip, *(f"{clip}-{number}" for number in range(2, len(chosen) + 1))]
         with writable(out):
             for track, name in zip(chosen, names):
@@ -152,13 +151,12 @@ def cut_faces(
 
 
 def _follow(
-    video: Path, out: Path, detector: FaceDetector, settings: CutSettings, partial: Path, go_on: Callable[[], None]
+    video: Path, out: Path, detector: FaceDetector, settings: CutSettings, partial: Path
 ) -> tuple[list[_Track], str]:
     tracks: dict[int, _Track] = {}
     ended: list[_Track] = []
     with open_stream(video, max_rate=MAX_RATE) as stream:
         for now in follow_faces(stream, detector, settings.geometry):
-            go_on()
             with writable(out):
                 for face in now.faces:
                     tracks.setdefault(face.track, _Track(partial / str(face.track))).add(face, settings.quality)
@@ -178,19 +176,17 @@ def _drop_beaten(ended: Sequence[_Track], settings: CutSettings) -> None:
 
 def _choose(tracks: Sequence[_Track], all_faces: bool) -> list[_Track]:
     """Put the main face first; leave it alone there unless all are wanted."""
-    if not tracks:
-        return []
     longest = max(track.seconds for track in tracks)
     main = max((track for track in tracks if track.seconds >= NEARLY * longest), key=lambda track: track.side)
     return [main, *(track for track in tracks if track is not main)] if all_faces else [main]
 
 
-def _refused(track: _Track, settings: CutSettings) -> tuple[Fault, str] | None:
+def _refused(track: _Track, settings: CutSettings) -> Cut | None:
     """Say why a face makes no clip; None where it does."""
     if track.seconds < settings.min_seconds:
-        return "too short", f"{track.seconds:.2f} s"
+        return Cut((), "too short", f"{track.seconds:.2f} s")
     if track.side < settings.min_face:
-        return "too small", f"{track.side:.0f} pixels"
+        return Cut((), "too small", f"{track.side:.0f} pixels")
     return None
 
 

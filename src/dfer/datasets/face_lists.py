@@ -45,10 +45,8 @@ def split_rule(sources: Sources) -> str:
     if known.split:
         return "by the folders train and test"
     if known.subject:
-        return "no actor in both: actors in the order of the SHA-256 of their numbers, the first fifth is test"
-    return "in each class, clips in the order of the SHA-256 of their paths, the first fifth is test" * bool(
-        known.label
-    )
+        return "no actor in both: the first fifth of the actors, by the SHA-256 of their numbers, is test"
+    return "in each class, the first fifth of the clips, by the SHA-256 of their paths, is test" * bool(known.label)
 
 
 def splits_of(cuttings: Sequence[Cutting]) -> dict[str, str]:
@@ -125,7 +123,7 @@ def print_summary(sources: Sources, kept: Sequence[Cutting], dropped: Sequence[D
             row = [counts[label, "train"], counts[label, "test"]]
             table.add_row(escape(label), *map(str, row), str(sum(row)))
         console.print(table)
-    console.print(f"{videos} videos, {len(clips)} clips, {frames} frames", highlight=False)
+    console.print(f"videos: {videos}, clips: {len(clips)}, frames: {frames}", highlight=False)
     partly = [source.video for source, cut in kept if cut.detail]
     if partly:
         more = ", ..." if len(partly) > 3 else ""

@@ -21,7 +21,7 @@ from dfer.video.whole_frame import WholeFrame
 ABOUT: Final = "faces.json"
 _FORMAT: Final = 1
 _PACKAGES: Final = {"blaze_face": ("mediapipe",), "cascade": ("scikit-image",)}
-_COMPARED: Final = ("layout", "geometry", "detector", "detector_model", "settings")
+_COMPARED: Final = ("layout", "detector", "detector_model", "geometry", "settings")
 
 
 def describe(layout: str, detector: FaceDetector, model: Path | None, settings: CutSettings) -> dict[str, Any]:
@@ -93,7 +93,11 @@ class FaceRecord:
         with writable(self.out):
             self.hidden.mkdir(parents=True, exist_ok=True)
             self._lock = (self.hidden / "faces.lock").open("w")
-        _hold(self._lock.fileno(), self.out)
+        try:
+            _hold(self._lock.fileno(), self.out)
+        except InputError:
+            self._lock.close()
+            raise
         shutil.rmtree(self.partial, ignore_errors=True)
         for line in self._path.read_text().splitlines() if self._path.is_file() else ():
             with suppress(ValueError):  # torn: the disk was full, or the machine stopped

@@ -26,17 +26,18 @@ def face_sheet(out: Path, clips: Mapping[str, Sequence[tuple[str, int]]]) -> byt
     """
     labels = [label for label in order_labels(clips) if clips[label]]
     share = max(1, MOST // len(labels))
+    columns = min(COLUMNS, share, max(len(clips[label]) for label in labels))
     rows: list[NDArray[np.uint8]] = []
     titles: list[str] = []
     for label in labels[:MOST]:
         places = np.linspace(0, len(clips[label]) - 1, min(share, len(clips[label]))).round().astype(int)
         shown = [_middle(out / clip, frames) for clip, frames in (clips[label][place] for place in places)]
-        for start in range(0, len(shown), COLUMNS):
-            row = shown[start : start + COLUMNS]
-            empty = np.full((COLUMNS - len(row), SIDE, SIDE, 3), 255, np.uint8)
+        for start in range(0, len(shown), columns):
+            row = shown[start : start + columns]
+            empty = np.full((columns - len(row), SIDE, SIDE, 3), 255, np.uint8)
             rows.append(np.concatenate([np.stack(row), empty]))
             titles.append("" if start else label)
-    figure = contact_sheet(rows, titles, columns=COLUMNS)
+    figure = contact_sheet(rows, titles, columns=columns)
     figure.axes[0].set_xticks([])
     return render(figure, "jpg")
 

@@ -9,9 +9,10 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 from dfer.datasets.face_clips import Cut, CutSettings, cut_faces
 from dfer.video.detect import FaceDetector
@@ -34,10 +35,6 @@ class Bench(NamedTuple):
     partial: Path
     detector: FaceDetector
     settings: CutSettings
-
-
-class _StoppedError(Exception):
-    """The main process wants no more."""
 
 
 def cut_many(jobs: Sequence[Job], bench: Bench, workers: int) -> Generator[tuple[Job, Cut]]:
@@ -66,9 +63,7 @@ def cut_many(jobs: Sequence[Job], bench: Bench, workers: int) -> Generator[tuple
 
 def _work_off(left: deque[Job], bench: Bench, workers: int) -> Generator[tuple[Job, Cut], None, list[Job]]:
     """Share out jobs until none is left; or, when a process dies, give the jobs that were under way."""
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _begin, (bench, stop))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (bench,))
     running: dict[Future[Cut], Job] = {}
     try:
         while left or running:
@@ -84,8 +79,11 @@ def _work_off(left: deque[Job], bench: Bench, workers: int) -> Generator[tuple[J
             except BrokenProcessPool:
                 return list(running.values())
         return []
+    except BaseException:  # Ctrl-C, a full disk, or nobody wants more: what is half done is of no use
+        for process in dict(pool._processes).values():
+            process.terminate()
+        raise
     finally:
-        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
@@ -103,16 +101,14 @@ def _undisturbed() -> Iterator[None]:
 
 
 _bench: Bench
-_stop: Event
 
 
-def _begin(bench: Bench, stop: Event) -> None:
+def _begin(bench: Bench) -> None:
     """Prepare a process for its jobs."""
-    global _bench, _stop
-    _bench, _stop = bench, stop
-    import torch
-
+    global _bench
+    _bench = bench
     torch.set_num_threads(1)  # the processes are the parallel part
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MediaPipe's C++ talks; what goes wrong is told by the answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -124,13 +120,9 @@ def _end_with_parent() -> None:
 
 
 def _cut_here(job: Job) -> Cut:
-    return _cut(job, _bench, _stop)
+    return _cut(job, _bench)
 
 
-def _cut(job: Job, bench: Bench, stop: Event | None = None) -> Cut:
-    def go_on() -> None:
-        if stop is not None and stop.is_set():
-            raise _StoppedError
-
+def _cut(job: Job, bench: Bench) -> Cut:
     partial = bench.partial / str(job.number)
-    return cut_faces(job.video, job.clip, bench.out, bench.detector, bench.settings, partial=partial, go_on=go_on)
+    return cut_faces(job.video, job.clip, bench.out, bench.detector, bench.settings, partial=partial)

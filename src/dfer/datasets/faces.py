@@ -157,14 +157,14 @@ def _check_videos(record: FaceRecord, sources: Sources, overwrite: bool) -> None
 
 
 def _what(sources: Sources) -> str:
-    count = len(sources.wanted)
+    count = f"{len(sources.wanted)} video" + "s" * (len(sources.wanted) != 1)
     labels = {source.known.label for source in sources.wanted}
     subjects = {source.known.subject for source in sources.wanted} - {""}
     if labels == {""}:
-        return f"{count} videos without labels (frames alone, no clips.csv)"
+        return f"{count} without labels (frames alone, no clips.csv)"
     names = ", ".join(sorted(labels)[:12])
     actors = f" of {len(subjects)} actors" if subjects else ""
-    return f"layout {sources.layout}, {count} videos{actors}, {len(labels)} labels: {names}"
+    return f"layout {sources.layout}, {count}{actors}, {len(labels)} labels: {names}"
 
 
 def _cut_missing(
@@ -215,5 +215,6 @@ def _finish(out: Path, sources: Sources, cuttings: Sequence[Cutting], all_faces:
     print(f"look: {out / 'faces.jpg'}")
     faulty = sum(not one.by_rule for one in dropped)
     if faulty:
-        print(f"dfer: {faulty} of {len(cuttings)} videos gave no clip; {out / 'dropped.csv'} says why", file=sys.stderr)
+        count = len(sources.wanted) + len(sources.unfit)
+        print(f"dfer: {faulty} of {count} videos gave no clip; {out / 'dropped.csv'} says why", file=sys.stderr)
     return 3 if faulty else 0
