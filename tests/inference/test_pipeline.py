@@ -14,7 +14,6 @@ import pytest
 
 from dfer.errors import InputError, ItemError
 from dfer.inference import Pipeline
-from dfer.inference import pipeline as module
 from dfer.notices import DRAWN
 from dfer.types import InputSpec
 from dfer.video import write_video
@@ -153,33 +152,6 @@ def test_the_same_video_gives_the_same_answer(film: Callable[..., Path], samplin
     assert pipeline(video).to_dict() == pipeline(video).to_dict()
 
 
-def test_progress_grows_and_ends_at_the_end(film: Callable[..., Path]) -> None:
-    told: list[tuple[float, float | None]] = []
-    found = Pipeline(Brightness(), Marked())(
-        film(*[picture((20, 200))] * 50), progress=lambda done, total: told.append((done, total))
-    )
-    done = [one for one, _ in told]
-    assert done == sorted(done)
-    assert len(told) >= 50
-    assert done[0] == 0.0
-    assert told[-1] == (found.seconds, found.seconds)
-    assert all(total == pytest.approx(2.5, abs=0.05) for _, total in told)
-
-
-def test_what_progress_raises_stops_the_work_and_the_next_video_is_fine(film: Callable[..., Path]) -> None:
-    class StopError(Exception):
-        pass
-
-    def stop(done: float, total: float | None) -> None:
-        if done > 1:
-            raise StopError
-
-    video, pipeline = film(*[picture((20, 200))] * 60), Pipeline(Brightness(), Marked(), window=1.0)
-    with pytest.raises(StopError):
-        pipeline(video, progress=stop)
-    assert len(pipeline(video).faces) == 1
-
-
 def notes_of(data: Mapping[str, Any], **settings: Any) -> tuple[str, ...]:
     return Pipeline(Brightness({"data": data}), Marked(), **settings).notes
 
@@ -299,17 +271,6 @@ def test_names_that_are_no_text_stay_writable(film: Callable[..., Path], tmp_pat
     found = Pipeline(Brightness(), Marked())(strange)
     found.to_json().encode()
     assert found.video == "a\\udcff \U0001f600\n%d.mp4"
-
-
-def test_a_long_window_is_thinned_out_and_says_so(film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    video = film(*[picture((20, 230))] * 100)
-    whole = Pipeline(Brightness(), Marked(), window=None)(video)
-    monkeypatch.setattr(module, "HELD_BYTES", 30 * 16 * 16 * 3)
-    thin = Pipeline(Brightness(), Marked(), window=None)(video)
-    assert "one frame in 4" in thin.notes[-1]
-    assert not any("one frame in" in note for note in whole.notes)
-    wanted, found = whole.faces[0].moments[0].probabilities, thin.faces[0].moments[0].probabilities
-    np.testing.assert_allclose(found, wanted, atol=0.01)
 
 
 @pytest.mark.parametrize(("settings", "words"), [
