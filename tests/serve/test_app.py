@@ -48,7 +48,7 @@ def test_options_are_handed_on_and_checked(service: Service) -> None:
     answer = service.send("a video", params={"window": 1.5, "step": 0.25, "unsure": 0.7})
     model = answer.json()["model"]
     assert (model["window"], model["step"], model["unsure"]) == (1.5, 0.25, 0.7)
-    assert service.send("a video", params={"window": "whole"}).json()["model"]["window"] == "whole"
+    assert service.send("a video", params={"window": "none"}).json()["model"]["window"] == "none"
     assert "window" not in service.send("a video").json()["model"]
 
 

@@ -98,6 +98,16 @@ def test_the_json_can_be_kept(page: Any, tmp_path: Path) -> None:
     assert len(kept["faces"]) == 2
 
 
+def test_the_same_video_can_be_chosen_again(page: Any, tmp_path: Path) -> None:
+    film = order(tmp_path, "bad x")
+    for text in ("bad x", "a video"):
+        film.write_text(text)
+        with page.expect_file_chooser() as chooser:
+            page.click("#file")
+        chooser.value.set_files(str(film))
+        page.wait_for_selector("#problem:not([hidden])" if text == "bad x" else "#result:not([hidden])")
+
+
 def test_a_dropped_video_is_taken(page: Any) -> None:
     page.evaluate_handle(
         """() => {
@@ -139,7 +149,7 @@ def test_errors_are_told_as_text(page: Any, tmp_path: Path) -> None:
 def test_an_error_leaves_nothing_of_the_video_before(page: Any, tmp_path: Path) -> None:
     choose(page, order(tmp_path, "a video"))
     shown(page)
-    choose(page, order(tmp_path, "bad x"))
+    choose(page, order(tmp_path, "bad x", "other.mp4"))
     shown(page, "#problem")
     assert not page.is_visible("#result")
     assert page.inner_text("#notes") == "A note of the model."

@@ -285,6 +285,7 @@ function dropped(event) {
 
 function listen() {
   get("file").addEventListener("change", (event) => event.target.files.length && start(event.target.files[0]));
+  get("file").addEventListener("click", (event) => (event.target.value = "")); // the same one may be chosen again
   get("form").addEventListener("submit", (event) => event.preventDefault());
   get("cancel").addEventListener("click", cancel);
   window.addEventListener("dragover", (event) => {
