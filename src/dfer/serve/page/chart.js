@@ -90,7 +90,7 @@ function axes(width, x) {
   }
   const every = niceStep(state.answer.seconds, Math.max(2, Math.floor(width / 90)));
   for (let time = 0; time <= state.answer.seconds + 1e-6; time += every) {
-    const anchor = time === 0 ? "start" : time + every > state.answer.seconds + 1e-6 ? "end" : "middle";
+    const anchor = time === 0 ? "start" : x(time) + 16 > width ? "end" : "middle";
     made.push(shape("text", { x: x(time), y: level(0) + 14, "text-anchor": anchor }, clock(time).replace(/\.0$/, "")));
   }
   return made;
