@@ -118,14 +118,15 @@ def compare(made: nn.Module, folder: Path) -> None:
     spec = description.input_spec
     export_onnx(made, path, description)
     engine = open_onnx(path)
-    assert difference(engine.logits, wanted, spec) < 1e-4
     some = clips(5, spec)
     alone = np.concatenate([engine.logits(some[at : at + 1]) for at in range(5)])
-    np.testing.assert_allclose(engine.logits(some), alone, atol=1e-4)  # no clip sees another
-    assert np.ptp(alone, axis=0).max() > 1e-3  # and it does look at them
+    bound = min(1e-4, 0.02 * float(np.ptp(alone, axis=0).max()))  # of no use where all clips look alike to a model
+    assert bound > 1e-5
+    assert difference(engine.logits, wanted, spec) < bound
+    np.testing.assert_allclose(engine.logits(some), alone, atol=bound)  # no clip sees another
     pytest.importorskip("openvino")
     export_openvino(path, path.with_suffix(".xml"), description)
-    assert difference(open_openvino(path.with_suffix(".xml")).logits, wanted, spec) < 1e-4
+    assert difference(open_openvino(path.with_suffix(".xml")).logits, wanted, spec) < bound
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -20,7 +20,7 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def in_torch(model: nn.Module, precision: torch.dtype = torch.float32) -> Logits:
-    """Make of a model what an engine is: a function from clips to logits, on the processor.
+    """Make of a model what an engine is: a function from clips to logits, on the processor and in evaluation mode.
 
     Args:
         precision: bfloat16 runs it under autocast.
@@ -36,7 +36,7 @@ def in_torch(model: nn.Module, precision: torch.dtype = torch.float32) -> Logits
 
 
 def clips(count: int, spec: InputSpec, seed: int = 0) -> NDArray[np.uint8]:
-    """Draw clips of noise, the same each time.
+    """Draw clips of noise, the same each time; each colour of each is as bright as it happens.
 
     Shape:
         -> ``(count, 3, T, S, S)``.
@@ -45,8 +45,9 @@ def clips(count: int, spec: InputSpec, seed: int = 0) -> NDArray[np.uint8]:
         >>> clips(2, InputSpec(4, 16, ("happy",))).shape
         (2, 3, 4, 16, 16)
     """
-    shape = (count, 3, spec.frames, spec.size, spec.size)
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    rng, shape = np.random.default_rng(seed), (count, 3, spec.frames, spec.size, spec.size)
+    brightest = rng.integers(1, 257, (count, 3, 1, 1, 1))
+    return rng.integers(0, brightest, shape).astype(np.uint8)
 
 
 def difference(found: Logits, wanted: Logits, spec: InputSpec) -> float:

@@ -72,7 +72,7 @@ def export(
     check_out(path, chosen, overwrite)
     chosen.require()
     with staging(path.parent) as folder, Console(stderr=True).status("exporting"):
-        made = folder / path.name
+        made = folder / f"model{chosen.suffixes[-1]}"  # not every program opens a file of any name
         chosen.write(model, made, exported)
         engine = chosen.open(made)
         ours = in_torch(model)
