@@ -5,6 +5,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 from dfer.cli import main
+from dfer.datasets.index import VIDEOS
 from dfer.inference import Pipeline
-from dfer.inference.predict import find_videos
+from dfer.inference.predict import ENDINGS, find_videos
 from dfer.notices import DRAWN, NO_MODEL
 from dfer.types import InputSpec
 from dfer.video import write_video
@@ -172,14 +175,14 @@ def test_every_odd_video(run: Run, odd_case: Any, tmp_path: Path, capsys: pytest
     if odd_case.name == "unreadable" and os.geteuid() == 0 and not odd_case.refused:
         pytest.skip("root reads everything")
     refused = "no video in" if odd_case.name == "folder" else odd_case.refused
-    status = run("--annotate", "--report", "--", odd_case.path)
+    status = run("--annotate", "--", odd_case.path)
     printed, errors = capsys.readouterr()
     assert status == (3 if refused or odd_case.damage else 0)
     assert len(errors.splitlines()) == bool(refused)
     assert re.search(refused, errors)
     assert "fault" not in errors
     made = {name for name in outputs(tmp_path / "out") if not name.startswith("summary.")}
-    assert len(made) == (0 if refused else 4)
+    assert len(made) == (0 if refused else 3)
     assert all(re.fullmatch(r"\w[\w.-]*", name) for name in made)
     if odd_case.damage:
         assert re.search(odd_case.damage, printed)
@@ -420,6 +423,27 @@ def test_the_same_file_twice_is_one(tmp_path: Path, film: Callable[..., Path]) -
     (tmp_path / "b.mp4").symlink_to(path)
     found = find_videos([path, tmp_path / "b.mp4", tmp_path, tmp_path / "." / "a.mp4"], tmp_path / "out")
     assert [video.name for video, _ in found] == ["a.mp4"]
+
+
+def test_help_and_usage_come_without_torch() -> None:
+    code = "import sys, dfer.inference.predict; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_whatever_is_a_video_in_a_data_set_is_one_here() -> None:
+    assert set(VIDEOS) <= ENDINGS
+
+
+def test_progress_is_shown_on_a_terminal_alone(
+    run: Run, film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: True))
+    monkeypatch.setenv("TERM", "xterm")
+    assert run(film("[red]a.mp4")) == 0
+    printed, errors = capsys.readouterr()
+    assert "looking at 1 of 1: [red]a.mp4" in errors
+    assert printed.startswith("[red]a.mp4: 2.0 s, 1 face")
+    assert "━" not in printed
 
 
 def test_real_videos(test_data: Path, finished: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

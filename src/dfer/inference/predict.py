@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from dfer.datasets.index import VIDEOS, natural_sort
 from dfer.errors import InputError, ItemError, one_line
 from dfer.inference.summary import Entry, Summary, stamp
 from dfer.inference.timeline import Timeline
@@ -25,7 +24,10 @@ from dfer.video.container import shown
 if TYPE_CHECKING:
     from dfer.inference.pipeline import Pipeline
 
-ENDINGS: Final = frozenset(VIDEOS) | {".ts", ".mts", ".m2ts", ".asf", ".ogv", ".3gp", ".gif"}
+ENDINGS: Final = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"}
+    | {".ts", ".webm", ".wmv"}
+)
 """Of the files in a folder that are videos; a file that is named itself may be called anything."""
 DAMAGED: Final = "The video is damaged"
 JSON, CSV, PAGE, FILM = ".json", ".csv", ".html", ".annotated.mp4"
@@ -154,6 +156,8 @@ def find_videos(given: Sequence[Path], out: Path) -> list[tuple[Path, str]]:
 
 
 def _below(folder: Path, out: str) -> Iterator[tuple[Path, str]]:
+    from dfer.datasets.index import natural_sort
+
     errors: list[OSError] = []
     count = 0
     for place, folders, names in os.walk(folder, onerror=errors.append):
@@ -267,7 +271,7 @@ def _bar(title: str) -> Iterator[Bar]:
         task = bar.add_task(escape(title), total=None)
 
         def begin(what: str) -> Callable[[float, float | None], None]:
-            bar.update(task, description=escape(f"{what} {title}"[:60]), completed=0, total=None)
+            bar.reset(task, description=escape(f"{what} {title}"[:60]), total=None)
 
             def told(done: float, total: float | None) -> None:
                 bar.update(task, completed=done, total=total)
