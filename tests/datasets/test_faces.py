@@ -1,4 +1,5 @@
 import csv
+import inspect
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from dfer.datasets.check import check
 from dfer.datasets.face_clips import CutSettings
 from dfer.datasets.face_record import read_faces
 from dfer.datasets.faces import faces, make_faces
+from dfer.datasets.synthetic.mark import is_drawn, mark_drawn
 from dfer.errors import InputError, ItemError
 from dfer.models import checkpoint
 from dfer.runs import RunFolder
@@ -309,6 +311,24 @@ def test_a_model_knows_how_its_faces_were_cut(root: Path, out: Path, tmp_path: P
         assert known["detector"] == "stopping"
 
 
+def test_faces_are_cut_as_prediction_cuts_them_unless_told_otherwise() -> None:
+    parameters = inspect.signature(faces).parameters
+    assert {name: parameters[name].default for name in FaceGeometry().to_dict()} == FaceGeometry().to_dict()
+
+
+def test_clips_of_drawn_videos_are_drawn(root: Path, out: Path) -> None:
+    mark_drawn(root, preset="wild")
+    assert run(root, out) == 0
+    assert is_drawn(out / "clips.csv")
+    assert check("folder", out) == check("csv", out / "clips.csv") == 0
+    other = root.with_name("other")
+    for name in ("happy", "sad"):
+        write(other / name / "1.mp4")
+        write(other / name / "2.mp4")
+    assert run(other, out, overwrite=True) == 0
+    assert not is_drawn(out)
+
+
 def test_of_other_data_nothing_is_known(finished: RunFolder) -> None:
     assert checkpoint.load(finished.checkpoint()).about["data"]["faces"] is None
 
@@ -326,7 +346,8 @@ def test_real_faces(test_data: Path, tmp_path: Path, out: Path, capsys: pytest.C
     names = sorted(path.name for path in (out / "sad/WolfgangLanger_Pexels").iterdir())
     assert names == [f"{number:05d}.jpg" for number in range(1, len(names) + 1)]
     eyes = find_eyes(model, out / "happy/single_face")
-    assert np.abs(eyes - [[112 * 0.3585, 112 * 0.449], [112 * 0.6415, 112 * 0.449]]).max() < 6
+    half, height = FaceGeometry.eye_distance / 2, FaceGeometry.eye_height
+    assert np.abs(eyes / 112 - [[0.5 - half, height], [0.5 + half, height]]).max() < 0.04
     with pytest.raises(InputError, match=r"other settings \(size 112, now 224\)"):
         faces(tmp_path / "root", out, detector_model=model, workers=0)
 

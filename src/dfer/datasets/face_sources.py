@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from dfer.datasets.index import VIDEOS, natural_key
+from dfer.datasets.synthetic.mark import MARK
 from dfer.errors import InputError
 from dfer.labels import canonical
 from dfer.video.container import shown
@@ -15,7 +16,7 @@ from dfer.video.container import shown
 RAVDESS_EMOTIONS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 CREMA_D_BAD: Final = ("1064_IEO_DIS_MD", "1064_TIE_SAD_XX", "1076_MTI_NEU_XX", "1076_MTI_SAD_XX")
 """Videos of CREMA-D that are known to be broken or wrongly cut."""
-RESERVED: Final = ("clips.csv", "dropped.csv", "faces.jpg", "faces.json")
+RESERVED: Final = ("clips.csv", "dropped.csv", "faces.jpg", "faces.json", MARK)
 
 _RAVDESS = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 _CREMA_D = re.compile(r"(\d{4})_[A-Z]{3}_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:XX|LO|MD|HI|X)")

@@ -23,6 +23,7 @@ from dfer.datasets.face_sources import Source, Sources, read_sources
 from dfer.datasets.face_workers import Bench, Job, cut_many
 from dfer.datasets.index import progress_bar
 from dfer.datasets.listing import contents, existing_root
+from dfer.datasets.synthetic.mark import MARK, is_drawn, mark_drawn
 from dfer.errors import InputError, ItemError
 from dfer.runs import write_atomically
 from dfer.video.crop import FaceGeometry
@@ -39,9 +40,9 @@ def faces(
     *,
     detector: Literal["auto", "blaze_face", "cascade", "whole_frame"] = "auto",
     detector_model: Path | None = None,
-    size: int = 224,
-    eye_distance: float = 0.283,
-    eye_height: float = 0.449,
+    size: int = FaceGeometry.size,
+    eye_distance: float = FaceGeometry.eye_distance,
+    eye_height: float = FaceGeometry.eye_height,
     min_face: int = 48,
     min_seconds: float = 0.5,
     all_faces: bool = False,
@@ -54,7 +55,7 @@ def faces(
     """Turn raw labelled videos into a data set of face clips; exit 3, and a list, where videos have no clip.
 
     Leaves a folder of frames for each video, clips.csv to train on, faces.json (how they were cut, which training
-    hands on to prediction), dropped.csv, and faces.jpg to look at. The same command goes on after an interruption and
+    hands on to prediction), dropped.csv, and faces.jpg to look at; clips of drawn videos stay marked as drawn. The same command goes on after an interruption and
     does what is new.
 
     Args:
@@ -121,6 +122,10 @@ def make_faces(
     with FaceRecord(out, root) as record:
         _check_videos(record, sources, overwrite)
         record.start(about, overwrite)
+        if is_drawn(root):
+            mark_drawn(out)
+        else:
+            (out / MARK).unlink(missing_ok=True)
         for video in record.videos - {source.video for source in sources.wanted}:
             record.forget(video)  # it is gone, or lies elsewhere now, perhaps in another class
         cuttings = _cut_missing(record, sources.wanted, detector, settings, workers)
