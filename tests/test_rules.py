@@ -11,7 +11,11 @@ ROOMS_OF = {
     "lightning": {"training"},
     "av": {"video"},
     "matplotlib": {"figures"},
+    "mediapipe": {"video"},
+    "skimage": {"video"},
     "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
 }
 
 

@@ -17,12 +17,16 @@ COMMANDS = {
     "cost": ("dfer.experiments.cost:cost", "Count a model's parameters and true multiply-adds."),
     "agreement": ("dfer.evaluation.agreement:agreement", "Tell how far the clips of a video agree, by expression."),
     "audit": ("dfer.evaluation.audit:audit", "List training clips whose labels may be wrong, and the hard ones."),
+    "predict": ("dfer.inference.predict:predict", "Tell who shows which expression when in videos of your own."),
+    "export": ("dfer.export.command:export", "Write a run's model as ONNX or OpenVINO, and check it."),
+    "serve": ("dfer.serve.command:serve", "Offer a model as a web service, with a page to drop videos on."),
     "figures": ("dfer.evaluation.pictures:figures", "Draw the figures of a run, or a sheet of drawn faces."),
 }
 
 DATA_COMMANDS = {
     "index": ("dfer.datasets.check:index", "Index a data set's files once, so that it opens at once."),
     "check": ("dfer.datasets.check:check", "Say whether a copy of a data set is whole and right."),
+    "faces": ("dfer.datasets.faces:faces", "Turn raw labelled videos into a data set of face clips."),
     "synthesize": ("dfer.datasets.synthetic.layouts:synthesize", "Write drawn clips in a data set's exact layout."),
 }
 
