@@ -54,9 +54,9 @@ def faces(
 ) -> int:
     """Turn raw labelled videos into a data set of face clips; exit 3, and a list, where videos have no clip.
 
-    Leaves a folder of frames for each video, clips.csv to train on, faces.json (how they were cut, which training
-    hands on to prediction), dropped.csv, and faces.jpg to look at; clips of drawn videos stay marked as drawn. The same command goes on after an interruption and
-    does what is new.
+    Leaves a folder of frames for each video, clips.csv to train on, faces.json (how they were cut, which training hands
+    on to prediction), dropped.csv, and faces.jpg to look at; clips of drawn videos stay marked as drawn. The same
+    command goes on after an interruption and does what is new.
 
     Args:
         root: folders of videos: a folder per class (perhaps below train and test), RAVDESS, CREMA-D, or any others,
