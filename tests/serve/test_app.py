@@ -48,7 +48,7 @@ def test_options_are_handed_on_and_checked(service: Service) -> None:
     answer = service.send("a video", params={"window": 1.5, "step": 0.25, "unsure": 0.7})
     model = answer.json()["model"]
     assert (model["window"], model["step"], model["unsure"]) == (1.5, 0.25, 0.7)
-    assert service.send("a video", params={"window": "none"}).json()["model"]["window"] == "none"
+    assert service.send("a video", params={"window": "whole"}).json()["model"]["window"] == "whole"
     assert "window" not in service.send("a video").json()["model"]
 
 
@@ -58,7 +58,7 @@ def test_options_are_handed_on_and_checked(service: Service) -> None:
         {"window": "0"},
         {"window": "nan"},
         {"window": "inf"},
-        {"window": "all"},
+        {"window": "none"},
         {"step": "0.01"},
         {"step": "nan"},
         {"unsure": "1.1"},
@@ -222,6 +222,7 @@ def test_the_model_says_what_it_is(service: Service) -> None:
 
 def test_the_openapi_description_says_what_is_true(service: Service) -> None:
     spec = service.client.get("/openapi.json").json()
+    assert spec["info"]["description"] == f"{SHOWN_NOT_FELT} {AI_ACT}"
     predict = spec["paths"]["/v1/predict"]["post"]
     form = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["video"]["format"] == "binary"

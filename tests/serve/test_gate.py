@@ -32,6 +32,16 @@ def test_every_answer_has_the_headers_that_keep_pages_apart(service: Service) ->
         assert not [name for name in headers if name.startswith("access-control")]
 
 
+def test_whoever_asks_for_the_head_alone_gets_it(service: Service) -> None:
+    for path in ("/", "/healthz", "/readyz", "/v1/model"):
+        whole, head = service.client.get(path), service.client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(whole.content))
+    assert service.client.head("/v1/predict").status_code == 405
+    assert service.client.head("/nothing").status_code == 404
+    assert 'dfer_requests_total{method="HEAD",path="/healthz",status="200"} 1.0' in service.client.get("/metrics").text
+
+
 def test_another_sites_page_may_not_send_videos(service: Service) -> None:
     for site, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
         answer = service.send("a video", headers={"Sec-Fetch-Site": site})

@@ -128,7 +128,7 @@ def test_a_clients_options_hold_for_its_request_alone(own: PipelineRecogniser, c
     other = own(clip, {"window": 1.0, "step": 0.25, "unsure": 0.0}, silent)
     assert (other.model["window"], other.model["step"], other.model["unsure"]) == (1.0, 0.25, 0.0)
     assert len(other.faces[0].moments) == 8
-    assert own(clip, {"window": "none"}, silent).model["window"] is None
+    assert own(clip, {"window": "whole"}, silent).model["window"] is None
     assert own(clip, {}, silent).to_dict() == first.to_dict()
 
 

@@ -53,8 +53,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     window: Annotated[
-        float | Literal["none"] | None,
-        Field(description="Seconds that are recognised at once, 0.2 to 60, or `none`: all of a face at once."),
+        float | Literal["whole"] | None,
+        Field(description="Seconds that are recognised at once, 0.2 to 60, or `whole`: a whole track."),
     ] = None
     step: Annotated[
         float | None, Field(ge=0.05, le=60, allow_inf_nan=False, description="Seconds from one window to the next.")
@@ -66,7 +66,7 @@ class Options(BaseModel):
     def chosen(self) -> dict[str, Any]:
         """Give the options that were given."""
         if isinstance(self.window, float) and not 0.2 <= self.window <= 60:
-            raise RequestError(422, "bad_option", f"window is {self.window}; it must be 0.2 to 60 seconds, or none")
+            raise RequestError(422, "bad_option", f"window is {self.window}; it must be 0.2 to 60 seconds, or whole")
         return self.model_dump(exclude_none=True)
 
 
@@ -103,7 +103,7 @@ def create_app(
     app = FastAPI(
         title="dfer",
         summary="Who shows which expression when?",
-        description="A shown expression is not a felt emotion.",
+        description=f"{SHOWN_NOT_FELT} {AI_ACT}",
         version=version("dfer"),
         docs_url=None,
         redoc_url=None,

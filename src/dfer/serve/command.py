@@ -36,7 +36,7 @@ def serve(
     detector: Literal["auto", "blaze_face", "cascade", "whole_frame"] = "auto",
     detector_model: Path | None = None,
     device: str | None = None,
-    window: float | Literal["none"] = 2.0,
+    window: float | Literal["whole"] = 2.0,
     step: float = 0.5,
     unsure: float = 0.4,
     workers: int = 1,
@@ -59,7 +59,7 @@ def serve(
         detector: finds the faces.
         detector_model: the detector's model file.
         device: runs the model; left out: a GPU if there is one.
-        window: seconds that the model sees at once, unless a request says otherwise; none: all of a face at once.
+        window: seconds that the model sees at once, unless a request says otherwise; whole: a whole track.
         step: seconds from one window to the next, likewise.
         unsure: where no class is at least as probable nothing is said, likewise.
         workers: videos that are recognised at the same time, each in a process with the model in it.
@@ -96,7 +96,7 @@ def serve(
         detector=detector,
         detector_model=detector_model,
         device=device,
-        window=None if window == "none" else window,
+        window=None if window == "whole" else window,
         step=step,
         unsure=unsure,
         max_pixels=max_pixels,

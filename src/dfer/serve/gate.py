@@ -29,7 +29,8 @@ class Gate:
     """Wraps the application.
 
     A request for another host's name is refused where ``hosts`` are given, and so is a video sent by another site's
-    page: that page could not read the answer, but it could keep this machine busy.
+    page: that page could not read the answer, but it could keep this machine busy. HEAD is answered as GET is, and the
+    server leaves the body out.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str], metrics: Metrics) -> None:
@@ -41,6 +42,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 500
         try:
             problem = self._refused(scope)
@@ -48,10 +50,10 @@ class Gate:
                 response = JSONResponse(problem.to_dict(), problem.status)
                 await response(scope, exchange.receive, exchange.send)
             else:
-                await self.app(scope, exchange.receive, exchange.send)
+                await self.app(asked, exchange.receive, exchange.send)
             status = exchange.status
         finally:
-            path = getattr(scope.get("route"), "path", "other")
+            path = getattr(asked.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"  # a client must not make up labels
             self.metrics.requests.labels(path, method, str(status)).inc()
 

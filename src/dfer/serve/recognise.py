@@ -58,7 +58,7 @@ class PipelineRecogniser:
             ItemError: the video cannot be read, or is beyond the limits.
         """
         pipeline, wanted = copy(self.pipeline), dict(options)
-        if wanted.get("window") == "none":
+        if wanted.get("window") == "whole":
             wanted["window"] = None
         try:
             pipeline.settings = replace(pipeline.settings, **wanted)
