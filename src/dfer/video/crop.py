@@ -18,6 +18,7 @@ from dfer.video.images import Frame
 NEAREST_EYES = 0.3  # of the box's side, which is 2.45 eye distances of a frontal face; nearer in profile
 FARTHEST_EYES = 0.6  # of the box's side; what is more is a mistake of the detector
 STEEPEST = math.radians(45)  # beyond, detectors guess the eyes
+Row = tuple[float, float, float]
 MARGIN = 2  # pixels that cubic sampling looks at beyond its place
 
 
@@ -25,8 +26,8 @@ MARGIN = 2  # pixels that cubic sampling looks at beyond its place
 class FaceGeometry:
     """Where a crop has its eyes, as fractions of its side; their middle is at x = 0.5.
 
-    The defaults are where `BlazeFace` sees the eyes of the drawn faces of `dfer.datasets.SyntheticFaces`, 5 % nearer, as
-    training crops them on average (`benchmarks/drawn_scene.py` measures what that is worth).
+    The defaults are where `BlazeFace` sees the eyes of the drawn faces of `dfer.datasets.SyntheticFaces`, 5 % nearer,
+    as training crops them on average (`benchmarks/drawn_scene.py` measures what that is worth).
 
     Raises:
         ValueError: a size below 1, or a fraction outside (0, 1).
@@ -132,11 +133,19 @@ def crop_pose(frame: Frame, pose: Pose, geometry: FaceGeometry) -> Frame:
         part = part.resize((columns, rows), Image.Resampling.BICUBIC, reducing_gap=3.0)
     to_x = _row(cos, -sin, left - x0, x1 - x0, size)
     to_y = _row(sin, cos, top - y0, y1 - y0, size)
-    pixels = torch.from_numpy(np.array(part)).permute(2, 0, 1).float()[None]  # (1, 3, H, W)
-    grid = F.affine_grid(torch.tensor([[to_x, to_y]]), [1, 3, size, size], align_corners=False)
-    turned = F.grid_sample(pixels, grid, mode="bicubic", padding_mode="border", align_corners=False)
-    crop: Frame = turned[0].round_().clamp_(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    # numpy counts through the pixels on this thread: torch would call others to each small step, and wait for them
+    pixels = torch.from_numpy(np.asarray(part, np.float32)).permute(2, 0, 1)[None]  # (1, 3, H, W)
+    turned = F.grid_sample(pixels, _grid(to_x, to_y, size), mode="bicubic", padding_mode="border", align_corners=False)
+    crop: Frame = np.ascontiguousarray(np.rint(turned[0].numpy()).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
     return crop
+
+
+def _grid(to_x: Row, to_y: Row, size: int) -> torch.Tensor:
+    """Say which place each pixel of the crop shows, ``(1, S, S, 2)``, as `torch.nn.functional.affine_grid` does."""
+    middles = ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)
+    across, down = middles[None, :], middles[:, None]
+    places = [by_u * across + by_v * down + start for by_u, by_v, start in (to_x, to_y)]
+    return torch.from_numpy(np.stack(places, axis=-1).astype(np.float32))[None]
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
@@ -145,6 +154,6 @@ def _span(low: float, high: float, length: int) -> tuple[int, int]:
     return start, max(min(math.ceil(high), length), start + 1)
 
 
-def _row(by_u: float, by_v: float, start: float, length: int, size: int) -> tuple[float, float, float]:
+def _row(by_u: float, by_v: float, start: float, length: int, size: int) -> Row:
     """Write ``by_u * u + by_v * v + start`` with both sides' places counted from -1 to 1, as torch counts them."""
     return size * by_u / length, size * by_v / length, (size * (by_u + by_v) + 2 * start) / length - 1
