@@ -79,6 +79,15 @@ def test_faces_that_do_not_meet_share_a_lane(timeline: Maker, face: Face) -> Non
     assert crowd.draw(1.0).shape[1:] == (640, 3)
 
 
+def test_codecs_can_take_its_height(timeline: Maker, face: Face) -> None:
+    for faces in range(LANES + 1):
+        together = timeline(*(face(number, 0.0, ["sad"] * 10) for number in range(1, faces + 1)))
+        for text in range(12, 25):
+            chart = MovingChart(together, 640, text)
+            assert chart.draw(0.0).shape == (chart.height, 640, 3)
+            assert chart.height % 2 == 0
+
+
 def test_the_notes_are_there_at_any_width(timeline: Maker, face: Face) -> None:
     for width in (360, 640, 1920):
         chart = MovingChart(timeline(face(1, 0.0, ["happy"] * 4)), width)

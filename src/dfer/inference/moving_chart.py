@@ -61,8 +61,8 @@ class MovingChart:
         self.area = 3 * text if len(self.lanes) > 2 else 4 * text
         self.row = self.area + self.line + 6
         self._lengths: dict[str, float] = {}
-        self._below = self._words()
         self.plot = max(1, len(self.lanes)) * self.row + self.line
+        self._below = self._words()
         self.height = self.plot + self._below.shape[0]
 
     def draw(self, seconds: float) -> NDArray[np.uint8]:
@@ -176,7 +176,8 @@ class MovingChart:
             notes.insert(0, f"{self.left_out} more faces are not in this chart.")
         written = [line for note in notes for line in self._wrapped(note)]
         height = (len(lines) + len(written)) * self.line + 10
-        image = Image.new("RGB", (self.width, height + height % 2), PAPER)
+        height += (self.plot + height) % 2  # codecs ask for even sides
+        image = Image.new("RGB", (self.width, height), PAPER)
         pen = ImageDraw.Draw(image)
         size = self.line - 6
         for place, entries in enumerate(lines):
