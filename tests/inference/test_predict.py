@@ -21,6 +21,7 @@ from dfer.inference.predict import ENDINGS, find_videos
 from dfer.notices import DRAWN, NO_MODEL
 from dfer.types import InputSpec
 from dfer.video import write_video
+from dfer.video.crop import FaceGeometry
 from dfer.video.whole_frame import WholeFrame
 
 Run = Callable[..., int]
@@ -122,7 +123,8 @@ def test_drawings_and_pages_on_demand(run: Run, film: Callable[..., Path], tmp_p
 def test_settings_reach_the_pipeline(run: Run, film: Callable[..., Path], asked: list[dict[str, Any]]) -> None:
     film("a.mp4")
     assert run("a.mp4") == 0
-    told = "--window none --step 0.25 --min-face 30 --min-seconds 0.1 --unsure 0.2 --smoothing 0.5 --device cpu"
+    told = "--window whole --step 0.25 --min-face 30 --min-seconds 0.1 --unsure 0.2 --smoothing 0.5 --device cpu"
+    told += " --eye-distance 0.35"
     assert (
         run("a.mp4", *told.split(), *(["--precision", "bfloat16", "--detector", "cascade", "--detector-model", "m"]))
         == 0
@@ -130,13 +132,21 @@ def test_settings_reach_the_pipeline(run: Run, film: Callable[..., Path], asked:
     usual = {"window": 2.0, "step": 0.5, "min_face": 48, "min_seconds": 0.5, "unsure": 0.4, "smoothing": 0.0}
     assert asked[0] == {
         "model": Path("mine"), "detector": "auto", "detector_model": None, "device": None, "precision": "float32",
-        **usual,
+        "geometry": None, **usual,
     }  # fmt: skip
     assert asked[1] == {
         "model": Path("mine"), "detector": "cascade", "detector_model": Path("m"), "device": "cpu",
         "precision": "bfloat16", "window": None, "step": 0.25, "min_face": 30, "min_seconds": 0.1, "unsure": 0.2,
-        "smoothing": 0.5,
+        "smoothing": 0.5, "geometry": FaceGeometry(eye_distance=0.35),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan"])
+def test_eyes_outside_the_picture(
+    run: Run, film: Callable[..., Path], share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(film("a.mp4"), "--eye-height", share) == 2
+    assert f"eye_height {float(share)}: a fraction of the crop's side" in capsys.readouterr().err
 
 
 def test_no_face_is_no_guess(

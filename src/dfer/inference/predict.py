@@ -23,6 +23,7 @@ from dfer.video.container import shown
 
 if TYPE_CHECKING:
     from dfer.inference.pipeline import Pipeline
+    from dfer.video.crop import FaceGeometry
 
 ENDINGS: Final = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"}
@@ -40,7 +41,9 @@ def predict(
     out: Path = Path("predictions"),
     detector: Literal["auto", "blaze_face", "cascade", "whole_frame"] = "auto",
     detector_model: Path | None = None,
-    window: float | Literal["none"] = 2.0,
+    eye_distance: float | None = None,
+    eye_height: float | None = None,
+    window: float | Literal["whole"] = 2.0,
     step: float = 0.5,
     min_face: int = 48,
     min_seconds: float = 0.5,
@@ -64,7 +67,10 @@ def predict(
         out: folder for all outputs.
         detector: what finds faces; auto: BlazeFace where it runs; whole_frame: the videos are faces cut out already.
         detector_model: a BlazeFace .tflite file; fetched once unless given.
-        window: seconds that the model sees at once; none: no windows, all of a face at once.
+        eye_distance: between the eyes of a face as it is cut out, as a share of the picture's side; as in the training
+            data, if the model knows.
+        eye_height: of the eyes from the top, likewise.
+        window: seconds that the model sees at once; whole: no windows, all of a face at once.
         step: seconds from window to window.
         min_face: pixels; of smaller faces nothing is said.
         min_seconds: of faces seen for a shorter time nothing is said.
@@ -90,7 +96,8 @@ def predict(
         detector_model=detector_model,
         device=device,
         precision=precision,
-        window=None if window == "none" else window,
+        geometry=_geometry(eye_distance, eye_height),
+        window=None if window == "whole" else window,
         step=step,
         min_face=min_face,
         min_seconds=min_seconds,
@@ -139,6 +146,20 @@ def predict(
         parts += [f"{count['failed']} failed"] * bool(count["failed"])
         print(f"{', '.join(parts)}; all of them: {shown(out / 'summary.csv')}")
     return 3 if count["damaged"] or count["failed"] else 0
+
+
+def _geometry(eye_distance: float | None, eye_height: float | None) -> "FaceGeometry | None":
+    from dfer.video.crop import FaceGeometry
+
+    usual = FaceGeometry()
+    if eye_distance is None and eye_height is None:
+        return None
+    distance = usual.eye_distance if eye_distance is None else eye_distance
+    height = usual.eye_height if eye_height is None else eye_height
+    try:
+        return FaceGeometry(eye_distance=distance, eye_height=height)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def find_videos(given: Sequence[Path], out: Path) -> list[tuple[Path, str]]:
