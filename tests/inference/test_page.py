@@ -57,6 +57,11 @@ def test_says_what_must_be_known_first(timeline: Maker, face: Face) -> None:
     assert places == sorted(places)
 
 
+def test_the_chart_comes_before_a_list_that_may_be_long(timeline: Maker, face: Face) -> None:
+    text = Page(page(timeline(*(face(number, 0.0, ["sad"] * 4) for number in range(1, 30))))).text
+    assert text.index("Over time") < text.index("Face 1 ") < text.index("Peaks")
+
+
 def test_a_line_per_face_with_its_shares(timeline: Maker, face: Face) -> None:
     told = timeline(face(1, 0.0, ["happy"] * 6 + ["unsure"] * 2), face(2, 2.0, ["too small"] * 2), empty=((4.0, 5.0),))
     text = Page(page(told, "film.csv")).text
