@@ -1,5 +1,7 @@
 """From frames to faces: who is where, cut out, and nothing told that was not seen."""
 
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
@@ -251,3 +253,10 @@ def tremble(crops: Sequence[NDArray[np.uint8]]) -> float:
     grey = [crop[30:-30, 30:-30].mean(axis=2) for crop in crops]
     shifts = [phase_cross_correlation(a, b, upsample_factor=20)[0] for a, b in pairwise(grey)]
     return float(np.diff(np.array(shifts), axis=0).std())
+
+
+def test_the_package_offers_its_parts_and_loads_nothing_heavy() -> None:
+    heavy = ["torch", "scipy.optimize", "mediapipe", "skimage", "matplotlib"]
+    script = f"import sys; from dfer.video import *; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

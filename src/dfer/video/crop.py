@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -133,19 +131,30 @@ def crop_pose(frame: Frame, pose: Pose, geometry: FaceGeometry) -> Frame:
         part = part.resize((columns, rows), Image.Resampling.BICUBIC, reducing_gap=3.0)
     to_x = _row(cos, -sin, left - x0, x1 - x0, size)
     to_y = _row(sin, cos, top - y0, y1 - y0, size)
-    # numpy counts through the pixels on this thread: torch would call others to each small step, and wait for them
-    pixels = torch.from_numpy(np.asarray(part, np.float32)).permute(2, 0, 1)[None]  # (1, 3, H, W)
-    turned = F.grid_sample(pixels, _grid(to_x, to_y, size), mode="bicubic", padding_mode="border", align_corners=False)
-    crop: Frame = np.ascontiguousarray(np.rint(turned[0].numpy()).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+    turned = _sample(np.asarray(part, np.float32), _grid(to_x, to_y, size))
+    crop: Frame = np.ascontiguousarray(np.rint(turned).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
     return crop
 
 
-def _grid(to_x: Row, to_y: Row, size: int) -> torch.Tensor:
-    """Say which place each pixel of the crop shows, ``(1, S, S, 2)``, as `torch.nn.functional.affine_grid` does."""
+def _sample(pixels: NDArray[np.float32], grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Look up places cubically, ``(H, W, 3)`` and ``(S, S, 2)`` -> ``(3, S, S)``.
+
+    All else is numpy's: torch would call other threads to each small step and, where cores are busy, wait for them.
+    """
+    import torch  # here, because a command's help takes none of its seconds
+    from torch.nn.functional import grid_sample
+
+    picture, places = torch.from_numpy(pixels).permute(2, 0, 1)[None], torch.from_numpy(grid)[None]
+    turned = grid_sample(picture, places, mode="bicubic", padding_mode="border", align_corners=False)
+    return np.asarray(turned[0].numpy())
+
+
+def _grid(to_x: Row, to_y: Row, size: int) -> NDArray[np.float32]:
+    """Say which place each pixel of the crop shows, ``(S, S, 2)``, as `torch.nn.functional.affine_grid` does."""
     middles = ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)
     across, down = middles[None, :], middles[:, None]
     places = [by_u * across + by_v * down + start for by_u, by_v, start in (to_x, to_y)]
-    return torch.from_numpy(np.stack(places, axis=-1).astype(np.float32))[None]
+    return np.stack(places, axis=-1).astype(np.float32)
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from dfer.video.detect import Box, Face, overlap
 
@@ -126,6 +125,8 @@ class Tracker:
         """Match tracks to faces so that the overlaps are largest in all."""
         if not self._tracks or not faces:
             return {}
+        from scipy.optimize import linear_sum_assignment  # here, because it takes a second
+
         foretold = [track.foretell(seconds) for track in self._tracks]
         shared = np.array([[overlap(box, face.box) for face in faces] for box in foretold])
         shared[shared < LEAST_OVERLAP] = 0
