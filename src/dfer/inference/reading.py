@@ -3,26 +3,44 @@
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import ItemError
-from dfer.inference.face import FaceTrack
+from dfer.inference.classifier import Classifier
+from dfer.inference.face import FaceTrack, Settings
 from dfer.inference.timeline import Timeline
 from dfer.inference.windows import Window, usual_gap
+from dfer.transforms import EvalTransform
+from dfer.video.crop import FaceGeometry
+from dfer.video.detect import FaceDetector
 from dfer.video.follow import follow_faces
 from dfer.video.stream import VideoFrame, VideoStream
-
-if TYPE_CHECKING:
-    from dfer.inference.pipeline import Pipeline
 
 HELD_BYTES: Final = 256 * 2**20
 """Of frames that windows may still need; beyond, the longest track is thinned out."""
 
 Progress = Callable[[float, float | None], None]
 """Told seconds done, and in all where known."""
+
+
+class Parts(Protocol):
+    """What a reading takes of the pipeline that it is part of."""
+
+    classifier: Classifier
+    detector: FaceDetector
+    geometry: FaceGeometry
+    settings: Settings
+    transform: EvalTransform
+    batch_size: int
+    notes: tuple[str, ...]
+
+    @property
+    def model(self) -> dict[str, Any]: ...
+
+    def probabilities(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]: ...
 
 
 class Asked(NamedTuple):
@@ -37,7 +55,7 @@ class Asked(NamedTuple):
 class Reading:
     """Carries one video through a pipeline: what was seen so far, and the windows that wait for the model."""
 
-    def __init__(self, pipeline: "Pipeline", path: Path, stream: VideoStream, progress: Progress) -> None:
+    def __init__(self, pipeline: Parts, path: Path, stream: VideoStream, progress: Progress) -> None:
         self.pipeline = pipeline
         self.path = path
         self.stream = stream
@@ -46,7 +64,6 @@ class Reading:
         self.live: dict[int, FaceTrack] = {}
         self.asked: list[Asked] = []
         self.seconds = array("d")  # of the frames that were looked at
-        self.frames = 0  # of the video, up to the last of these
         self.stride = 1
 
     def timeline(self) -> Timeline:
@@ -76,7 +93,7 @@ class Reading:
         return Timeline(
             video=self.path.name.encode(errors="backslashreplace").decode(),
             seconds=seconds,
-            frames=self.frames,
+            frames=self.stream.frames,
             width=info.width,
             height=info.height,
             labels=pipeline.classifier.input_spec.labels,
@@ -88,7 +105,6 @@ class Reading:
 
     def _tell(self, frame: VideoFrame) -> None:
         self.seconds.append(frame.seconds)
-        self.frames = frame.index + 1
         self.progress(frame.seconds, self.stream.info.seconds)
 
     def _track(self, number: int) -> FaceTrack:
