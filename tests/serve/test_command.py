@@ -4,7 +4,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -72,6 +75,29 @@ def test_workers_end_when_the_server_is_killed(started: "subprocess.Popen[str]")
     gone, alive = psutil.wait_procs(workers, timeout=15)
     assert gone
     assert not alive
+
+
+@pytest.mark.parametrize("order", ["sleep 60", "hang 2"])
+def test_no_upload_is_left_when_the_server_is_killed(
+    order: str, started: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    url, uploads = address(started), tmp_path / "temporary"
+    sender = threading.Thread(target=_send, args=(url, order))
+    sender.start()
+    until = time.monotonic() + 10
+    while not [path for path in uploads.rglob("upload-*") if path.stat().st_size]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    workers = psutil.Process(started.pid).children(recursive=True)
+    started.kill()
+    sender.join()
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert list(uploads.iterdir()) == []
+
+
+def _send(url: str, order: str) -> None:
+    with suppress(httpx.TransportError):  # the server is killed meanwhile
+        httpx.post(f"{url}/v1/predict", files={"video": order.encode()}, timeout=30)
 
 
 def test_no_room_for_uploads_is_told_in_one_line(tmp_path: Path, finished: RunFolder) -> None:

@@ -92,7 +92,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = Pool(build, settings.workers, threads, ready, refused, metrics.replaced.inc)
+        pool = Pool(build, settings.workers, threads, ready, refused, metrics.replaced.inc, folder)
         app.state.pool = pool
         pool.start()
         try:

@@ -1,7 +1,9 @@
 """What a worker does: load the model once, then recognise one video after the other."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -104,12 +106,15 @@ def build_recogniser(
     return PipelineRecogniser(pipeline)
 
 
-def work(connection: Connection, build: Callable[[], Recogniser], threads: int) -> None:
+def work(connection: Connection, build: Callable[[], Recogniser], threads: int, folder: Path | None = None) -> None:
     """Load the model, say so, and answer until the other end is closed.
 
     A message is a line of JSON and the bytes that belong to it. In: ``{"job": n, "video", "name", "options"}``,
     ``{"stop": n}``. Out: ``ready`` or ``refused``, then per job ``progress`` and one of ``done``, ``failed`` (the
     video's fault), ``fault`` (ours) and ``stopped``.
+
+    Args:
+        folder: of the uploads; removed if the server died without doing it: they are not kept, whatever happens.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends its workers
     _stay_behind(threads)
@@ -127,6 +132,9 @@ def work(connection: Connection, build: Callable[[], Recogniser], threads: int) 
             job, _ = hear(connection)
             if "job" in job:  # a stop that came too late is no job
                 tell(connection, *_answer(connection, recogniser, job))
+    server = multiprocessing.parent_process()
+    if folder is not None and server is not None and not server.is_alive():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def tell(connection: Connection, head: Mapping[str, Any], body: bytes = b"") -> None:

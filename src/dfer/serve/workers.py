@@ -23,7 +23,9 @@ LONGEST_PAUSE: Final = 30.0
 class Worker:
     """One process, and the thread that listens to it; everything else happens in the server's loop."""
 
-    def __init__(self, build: Callable[[], Recogniser], threads: int, heard: Callable[..., None]) -> None:
+    def __init__(
+        self, build: Callable[[], Recogniser], threads: int, heard: Callable[..., None], folder: Path | None = None
+    ) -> None:
         self.answer: asyncio.Future[bytes] | None = None
         self.visit = Visit()
         self.loaded = False
@@ -35,7 +37,7 @@ class Worker:
         self._killer: asyncio.TimerHandle | None = None
         context = multiprocessing.get_context("spawn")
         self._connection, far = context.Pipe()
-        self._process = context.Process(target=work, args=(far, build, threads), daemon=True)
+        self._process = context.Process(target=work, args=(far, build, threads, folder), daemon=True)
         self._thread = threading.Thread(target=self._listen, args=(far,), daemon=True)
         self._thread.start()
 
@@ -113,6 +115,7 @@ class Pool:
         ready: called when a worker has loaded the model.
         refused: called with the reason when a worker could not.
         replaced: called whenever a worker is replaced.
+        folder: of the uploads; the workers remove it if this process dies.
     """
 
     def __init__(
@@ -123,10 +126,11 @@ class Pool:
         ready: Callable[[], None] = lambda: None,
         refused: Callable[[str], None] = lambda reason: None,
         replaced: Callable[[], None] = lambda: None,
+        folder: Path | None = None,
     ) -> None:
         self.workers: list[Worker] = []
         self.about: dict[str, Any] | None = None
-        self._build, self._count, self._threads = build, workers, threads
+        self._build, self._count, self._threads, self._folder = build, workers, threads, folder
         self._ready, self._refused, self._replaced = ready, refused, replaced
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._failures = 0
@@ -167,7 +171,7 @@ class Pool:
 
     def _add(self) -> None:
         if not self._stopping:
-            self.workers.append(Worker(self._build, self._threads, self._heard))
+            self.workers.append(Worker(self._build, self._threads, self._heard, self._folder))
 
     def _heard(self, worker: Worker, head: Mapping[str, Any], body: bytes) -> None:
         kind, answer = head["kind"], worker.answer
