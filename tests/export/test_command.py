@@ -151,7 +151,7 @@ def test_drawn_faces_are_said(
     beside.write_text(json.dumps(content))
     fake(monkeypatch)
     export(own_run.path)
-    assert f"note: {DRAWN}" in capsys.readouterr().out
+    assert f"before the soft-max; {DRAWN}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("state", ["interrupted", "failed"])

@@ -19,7 +19,6 @@ from dfer.export.openvino import export_openvino
 from dfer.models import checkpoint
 from dfer.models.engines import Engine, import_onnxruntime, import_openvino, open_onnx, open_openvino
 from dfer.models.exported import Exported
-from dfer.notices import DRAWN
 from dfer.runs import RunFolder
 
 
@@ -182,9 +181,6 @@ def show(path: Path, exported: Exported, apart: float, found: Mapping[str, float
     for name, per_second in found.items():
         table.add_row(name, f"{per_second:.2f}", f"{per_second / first:.2f}")
     Console().print(table)
-    data = exported.about.get("data")
-    if isinstance(data, Mapping) and data.get("drawn"):
-        print(f"note: {DRAWN}")
 
 
 def size(path: Path) -> str:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dfer.errors import InputError, one_line
 from dfer.models.engines import import_onnxruntime
 from dfer.models.exported import INPUT, KEY, OUTPUT, Exported
+from dfer.notices import DRAWN
 from dfer.runs import write_atomically
 
 LIMIT: Final = 2**31 - 1  # bytes of a file in ONNX's format
@@ -74,7 +75,7 @@ def export_onnx(model: nn.Module, path: Path, exported: Exported) -> None:
 
 
 def describe(exported: Exported) -> str:
-    """Say in words how the file is to be used.
+    """Say in words how the file is to be used, and whether its model is of drawn faces.
 
     Example:
         >>> from dfer.types import InputSpec
@@ -82,11 +83,12 @@ def describe(exported: Exported) -> str:
         dfer.models.HDF: clip (B, 3, 16, 112, 112) uint8 RGB, 0 to 255, frames chosen by segments -> logits (B, 2) of
         happy, sad; divide them by the temperature 1.5 before the soft-max
     """
-    spec = exported.input_spec
+    spec, data = exported.input_spec, exported.about.get("data")
+    drawn = f"; {DRAWN}" if isinstance(data, Mapping) and data.get("drawn") else ""
     return (
         f"{exported.model}: {INPUT} (B, 3, {spec.frames}, {spec.size}, {spec.size}) uint8 RGB, 0 to 255, frames chosen "
         f"by {exported.sampling} -> {OUTPUT} (B, {len(spec.labels)}) of {', '.join(spec.labels)}; divide them by the "
-        f"temperature {exported.temperature:g} before the soft-max"
+        f"temperature {exported.temperature:g} before the soft-max{drawn}"
     )
 
 
