@@ -40,6 +40,13 @@ def test_at_most_48_clips_are_shown_evenly_by_label(tmp_path: Path) -> None:
     assert 0.95 < tiles(sheet, 90, 110) / tiles(sheet, 190, 210) < 1.05
 
 
+def test_labels_are_not_cut(tmp_path: Path) -> None:
+    for label in ("surprise", "m" * 30):
+        clips = {name: write(tmp_path / label, name, 3, 100) for name in (label, "fear")}
+        picture = read_image(face_sheet(tmp_path / label, clips))
+        assert picture[:, :8].min() > 200, "something touches the left edge"
+
+
 def test_without_labels_and_of_any_size(tmp_path: Path) -> None:
     clips = write(tmp_path, "a", 2, 100, 20) + write(tmp_path, "b", 7, 100, 64)
     height, width = read_image(face_sheet(tmp_path, {"": clips})).shape[:2]

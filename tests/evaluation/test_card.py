@@ -109,6 +109,8 @@ def test_says_what_it_is_not_for(finished: RunFolder) -> None:
         assert excluded in text[text.index("Not for:") : text.index("## Factors")]
     assert notices.DRAWN not in text
     assert "real faces: it was trained on drawn ones" not in text
+    assert "the model learned their habits" in text
+    assert "in videos of people" in text
 
 
 def test_a_model_of_drawn_faces_says_so_first(own_drawn: RunFolder) -> None:
@@ -116,6 +118,8 @@ def test_a_model_of_drawn_faces_says_so_first(own_drawn: RunFolder) -> None:
     text = text_of(own_drawn)
     assert notices.DRAWN in text[: text.index("## Model details")]
     assert "real faces: it was trained on drawn ones" in text
+    assert "Its labels are what was drawn." in text
+    assert "in videos of people" not in text
     assert "clips of `SyntheticFaces`, drawn by the computer" in text
 
 

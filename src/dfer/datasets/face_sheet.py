@@ -16,6 +16,8 @@ from dfer.video.images import Frame, read_image
 MOST: Final = 48
 COLUMNS: Final = 8
 SIDE: Final = 112
+LETTER: Final = 0.13
+"""Inches that a label takes at most per letter: the place for it beside the frames."""
 
 
 def face_sheet(out: Path, clips: Mapping[str, Sequence[tuple[str, int]]]) -> bytes:
@@ -39,6 +41,8 @@ def face_sheet(out: Path, clips: Mapping[str, Sequence[tuple[str, int]]]) -> byt
             titles.append("" if start else label)
     figure = contact_sheet(rows, titles, columns=columns)
     figure.axes[0].set_xticks([])
+    figure.axes[0].set_anchor("E")  # all that is left over is for the labels
+    figure.set_figwidth(figure.get_figwidth() + LETTER * max(map(len, titles)))
     return render(figure, "jpg")
 
 
