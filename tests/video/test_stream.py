@@ -114,6 +114,9 @@ def test_frames_beyond_a_rate_are_never_converted(
     assert 12 <= len(frames) == len(converted) <= 13  # of 200 in a fifth of a second
     assert np.diff([frame.seconds for frame in frames]) == pytest.approx(1 / 60, abs=0.0021)
     assert [frame.index for frame in frames] == [round(1000 * frame.seconds) for frame in frames]
+    with open_stream(path, max_rate=60) as stream:
+        assert len(list(stream)) < 14
+        assert stream.frames == 200
     assert len(taken(path, max_rate=1000)[0]) == 200
     assert len(taken(odd_video("plain"), max_rate=25)[0]) == 30
     assert len(taken(odd_video("plain"), max_rate=1e-9)[0]) == 1

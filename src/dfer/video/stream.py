@@ -86,10 +86,12 @@ class VideoStream:
 
     Attributes:
         info: what the file announces.
+        frames: how many the video had so far, those beyond `max_rate` too; all of them after the last one.
         damage: what could not be read, in one clause; known after the last frame, empty where all is well.
     """
 
     def __init__(self, path: Path, container: Any, source: Any, limits: Limits, max_rate: float | None) -> None:
+        self.frames = 0
         self.damage = ""
         self._path, self._limits, self._max_rate = path, limits, max_rate
         self._container, self._source = container, source
@@ -131,6 +133,7 @@ class VideoStream:
         for frame in self._decoded():
             size = size or (frame.width, frame.height)
             index, seconds = self._stamps.place(frame.dts if frame.pts is None else frame.pts)
+            self.frames = index + 1
             self._check_length(seconds, "lasts")
             check_size(self._path, frame.width, frame.height, self._limits.pixels)
             if frame.is_corrupt:
