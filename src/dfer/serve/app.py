@@ -54,7 +54,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
     window: Annotated[
         float | Literal["whole"] | None,
-        Field(description="Seconds that are recognised at once, 0.2 to 60, or `whole`: a whole track."),
+        Field(description="Seconds that are recognised at once, 0.2 to 60, or `whole`: all of a face at once."),
     ] = None
     step: Annotated[
         float | None, Field(ge=0.05, le=60, allow_inf_nan=False, description="Seconds from one window to the next.")

@@ -59,7 +59,8 @@ def serve(
         detector: finds the faces.
         detector_model: the detector's model file.
         device: runs the model; left out: a GPU if there is one.
-        window: seconds that the model sees at once, unless a request says otherwise; whole: a whole track.
+        window: seconds that the model sees at once, unless a request says otherwise; whole: no windows, all of a
+            face at once.
         step: seconds from one window to the next, likewise.
         unsure: where no class is at least as probable nothing is said, likewise.
         workers: videos that are recognised at the same time, each in a process with the model in it.
