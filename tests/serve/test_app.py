@@ -14,7 +14,7 @@ from serve_for_tests import Service, running
 
 from dfer.labels import COLOURS
 from dfer.notices import AI_ACT, SHOWN_NOT_FELT
-from dfer.serve import schema
+from dfer.serve import schema, uploads
 from dfer.serve.problems import CODES
 
 
@@ -210,6 +210,17 @@ def test_it_lives_before_it_is_ready(tmp_path: Path) -> None:
         assert problem(service.send("a video")) == (503, "not_ready")
         until(lambda: service.client.get("/readyz").status_code == 200)
         assert service.send("a video").status_code == 200
+
+
+def test_who_sends_nothing_keeps_no_place(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "SILENCE", 0.5)
+    url = service.client.base_url
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        connection.sendall(head + b"Content-Length: 1000\r\n\r\n--x\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+    assert service.kept() == []
+    assert service.send("a video").status_code == 200
 
 
 def test_the_model_says_what_it_is(service: Service) -> None:

@@ -119,7 +119,7 @@ def create_app(
     @app.post(
         "/v1/predict",
         openapi_extra=FORM,
-        responses=failures(400, 403, 409, 413, 422, 429, 500, 503, 504, 507) | {200: {"model": schema.Timeline}},
+        responses=failures(400, 403, 408, 409, 413, 422, 429, 500, 503, 504, 507) | {200: {"model": schema.Timeline}},
         response_class=Response,
         summary="Recognise the expressions in a video",
     )

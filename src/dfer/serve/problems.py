@@ -7,6 +7,7 @@ CODES: Final = {
     403: ("cross_site",),
     404: ("not_found",),
     405: ("bad_method",),
+    408: ("slow",),
     409: ("id_taken",),
     413: ("too_large",),
     422: ("bad_option", "not_multipart", "bad_form", "no_video_field", "bad_video"),

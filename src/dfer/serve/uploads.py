@@ -24,6 +24,8 @@ T = TypeVar("T")
 FIELD: Final = "video"
 LONGEST_NAME: Final = 100
 BUFFER: Final = 1 << 20
+SILENCE: Final = 20.0
+"""Seconds for which a client may send nothing and keep its place."""
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # a bad form is its sender's to hear of
 HINT: Final = f"send the video as the field {FIELD!r} of a form (curl -F {FIELD}=@FILE)"
 
@@ -67,7 +69,8 @@ async def received(request: Request, folder: Path, limit: int, visit: Visit) -> 
     """Write the form's video into ``folder`` as it comes in; the file goes when the block is left.
 
     Raises:
-        RequestError: not a form, no video in it or more than one (422), more than ``limit`` bytes (413), no room (507).
+        RequestError: not a form, no video in it or more than one (422), more than ``limit`` bytes (413), nothing came
+            for too long (408), no room (507).
         ClientDisconnect: the client has left.
     """
     reader = _Reader(request.headers.get("content-type", ""), limit)
@@ -85,7 +88,8 @@ async def received(request: Request, folder: Path, limit: int, visit: Visit) -> 
 async def _store(request: Request, reader: "_Reader", file: io.FileIO, visit: Visit) -> str:
     length = request.headers.get("content-length", "")
     total = float(length) if length.isdecimal() else None
-    async for chunk in request.stream():
+    chunks = request.stream()
+    while (chunk := await _next(chunks)) is not None:
         reader.read(chunk)
         visit.at("uploading", reader.bytes, total)
         if len(reader.pending) >= BUFFER:
@@ -93,6 +97,14 @@ async def _store(request: Request, reader: "_Reader", file: io.FileIO, visit: Vi
     name = reader.end()
     await _in_thread(partial(_write, file, reader.take()))
     return name
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    try:
+        async with asyncio.timeout(SILENCE):
+            return await anext(chunks, None)
+    except TimeoutError as error:
+        raise RequestError(408, "slow", f"nothing came for {SILENCE:g} s; send the video again") from error
 
 
 def _write(file: io.FileIO, data: bytes) -> None:
