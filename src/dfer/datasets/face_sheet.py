@@ -17,7 +17,7 @@ MOST: Final = 48
 COLUMNS: Final = 8
 SIDE: Final = 112
 LETTER: Final = 0.13
-"""Inches that a label takes at most per letter: the place for it beside the frames."""
+"""Inches that a label takes at most per letter; there is room for four."""
 
 
 def face_sheet(out: Path, clips: Mapping[str, Sequence[tuple[str, int]]]) -> bytes:
@@ -42,7 +42,7 @@ def face_sheet(out: Path, clips: Mapping[str, Sequence[tuple[str, int]]]) -> byt
     figure = contact_sheet(rows, titles, columns=columns)
     figure.axes[0].set_xticks([])
     figure.axes[0].set_anchor("E")  # all that is left over is for the labels
-    figure.set_figwidth(figure.get_figwidth() + LETTER * max(map(len, titles)))
+    figure.set_figwidth(figure.get_figwidth() + LETTER * max(0, max(map(len, titles)) - 4))
     return render(figure, "jpg")
 
 
