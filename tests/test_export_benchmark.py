@@ -26,4 +26,4 @@ def test_an_exported_model_is_the_same_and_not_slow() -> None:
     assert found[onnx]["difference"] < 1e-4
     assert found[openvino]["difference"] < 1e-4
     assert found[half]["difference"] > 1e-4
-    assert found[openvino]["ratio"] > 0.8, found
+    assert found[openvino]["ratio"] > 0.5, found  # 1.6 on a quiet machine
