@@ -6,7 +6,7 @@ import pytest
 
 from dfer import runs
 from dfer.errors import InputError
-from dfer.runs import RunFolder, write_atomically
+from dfer.runs import RunFolder, held, write_atomically
 
 
 def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
@@ -74,3 +74,12 @@ def test_names_are_all_different(tmp_path: Path) -> None:
     names += [run.checkpoint(), run.checkpoint("last"), run.predictions(), run.predictions("held-out")]
     assert len(set(names)) == len(names)
     assert all(name.is_relative_to(tmp_path) for name in names)
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with held(tmp_path), pytest.raises(InputError, match="another run writes to"), held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass
+    with pytest.raises(OSError, match="No such file"), held(tmp_path / "gone"):
+        pass

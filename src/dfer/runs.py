@@ -3,7 +3,8 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,33 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; free or choose another folder") from error
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a folder to oneself, where the system can.
+
+    Raises:
+        InputError: another process holds it.
+        OSError: the folder cannot be read.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise InputError(f"another run writes to {folder}; wait for it, or name another folder") from error
+    except OSError:
+        pass  # not every disk can lock
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True)

@@ -132,3 +132,21 @@ def test_json_is_plain(summary: Summary, video: Path) -> None:
     summary.save()
     (one,) = json.loads((summary.folder / "summary.json").read_text())["files"]
     assert (one["video"], one["state"], one["label"], one["outputs"]) == (str(video), "done", "happy", ["a.json"])
+
+
+def test_one_run_at_a_time_and_what_another_did_is_kept(tmp_path: Path, video: Path) -> None:
+    first, second = Summary.open(tmp_path / "out"), Summary.open(tmp_path / "out")
+    with first.held():
+        with pytest.raises(InputError, match="another run writes to"), second.held():
+            pass
+        first.add(entry(video))
+        first.save()
+    with second.held():
+        assert list(second.entries) == [str(video)]
+    assert Summary.open(tmp_path / "out").entries == second.entries
+
+
+def test_a_folder_that_was_only_held_is_as_good_as_new(tmp_path: Path) -> None:
+    with Summary.open(tmp_path / "out").held():
+        pass
+    assert Summary.open(tmp_path / "out").entries == {}

@@ -99,6 +99,14 @@ def test_missed_frames_come_with_the_next_detection_and_their_boxes_lie_between(
     assert all(one.track == 1 and one.crop.shape == (32, 32, 3) for one in late)
 
 
+def test_a_missed_face_is_not_taken_from_an_empty_picture() -> None:
+    black = np.zeros_like(picture(0))
+    shown = [picture(0)] * 4 + [black, picture(0), black] + [picture(0)] * 2
+    found = [[face(60)]] * 4 + [[], [], []] + [[face(60)]] * 2
+    (row,) = tracks(list(follow_faces(frames(shown), Told(found), SMALL))).values()
+    assert [one.index for one in row] == [0, 1, 2, 3, 5, 7, 8]
+
+
 def test_misses_before_a_track_is_confirmed_are_told_too() -> None:
     told = follow([[face(60)], [], [face(60)], [], [face(60)], []])
     assert [one.index for one in told[4].faces] == [0, 1, 2, 3, 4]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from dfer.datasets.face_clips import MAX_RATE, Clip, Cut, CutSettings, writable
 from dfer.datasets.face_sources import Source
 from dfer.errors import InputError
-from dfer.runs import write_atomically
+from dfer.runs import held, write_atomically
 from dfer.video.crop import FaceGeometry
 from dfer.video.detect import FaceDetector
 from dfer.video.whole_frame import WholeFrame
@@ -92,12 +92,8 @@ class FaceRecord:
     def __enter__(self) -> Self:
         with writable(self.out):
             self.hidden.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.hidden / "faces.lock").open("w")
-        try:
-            _hold(self._lock.fileno(), self.out)
-        except InputError:
-            self._lock.close()
-            raise
+            self._holding = ExitStack()
+            self._holding.enter_context(held(self.out))
         shutil.rmtree(self.partial, ignore_errors=True)
         for line in self._path.read_text().splitlines() if self._path.is_file() else ():
             with suppress(ValueError):  # torn: the disk was full, or the machine stopped
@@ -107,7 +103,7 @@ class FaceRecord:
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.partial, ignore_errors=True)
-        self._lock.close()
+        self._holding.close()
 
     @property
     def videos(self) -> frozenset[str]:
@@ -198,17 +194,3 @@ def _stamp(path: Path) -> list[int]:
     except OSError:
         return [-1, -1]
     return [found.st_size, found.st_mtime_ns]
-
-
-def _hold(handle: int, out: Path) -> None:
-    """Lock a folder for as long as the handle is open, where the system can."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(f"another run writes to {out}; wait for it, or name another folder") from error
-    except OSError:
-        return  # not every disk can lock

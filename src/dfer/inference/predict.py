@@ -104,48 +104,49 @@ def predict(
         unsure=unsure,
         smoothing=smoothing,
     )
-    summary.save()  # from now on the folder is ours
-    endings = [JSON, CSV, *([PAGE] if report else []), *([FILM] if annotate else [])]
-    asked = _asked(pipeline, model, detector_model)
-    found = find_videos(videos, out)
-    told: list[Entry] = []
-    before = 0
-    try:
-        for number, (path, problem) in enumerate(found, 1):
-            entry = None if overwrite or problem else summary.finished(path, asked, endings)
-            if entry is not None:
-                before += 1
-            else:
-                title = f"{number} of {len(found)}: {shown(path.name)}"
-                entry = _refused(path, problem) if problem else _one(path, pipeline, summary, asked, endings, title)
-                summary.add(entry)
-            told.append(entry)
-            if not json or entry.state == "failed":
-                _tell(entry, out)
-        summary.save()
-    except BaseException as error:
-        with suppress(InputError):  # the disk is full: what stopped the run says so
+    with summary.held():
+        summary.save()  # from now on the folder is ours
+        endings = [JSON, CSV, *([PAGE] if report else []), *([FILM] if annotate else [])]
+        asked = _asked(pipeline, model, detector_model)
+        found = find_videos(videos, out)
+        told: list[Entry] = []
+        before = 0
+        try:
+            for number, (path, problem) in enumerate(found, 1):
+                entry = None if overwrite or problem else summary.finished(path, asked, endings)
+                if entry is not None:
+                    before += 1
+                else:
+                    title = f"{number} of {len(found)}: {shown(path.name)}"
+                    entry = _refused(path, problem) if problem else _one(path, pipeline, summary, asked, endings, title)
+                    summary.add(entry)
+                told.append(entry)
+                if not json or entry.state == "failed":
+                    _tell(entry, out)
             summary.save()
-        done = f"{len(told)} of {len(found)} videos are done, the same command goes on"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"interrupted; {done}") from error
-        if isinstance(error, InputError):
-            raise InputError(f"{one_line(error)}; {done}") from error
-        raise
-    notes = list(dict.fromkeys(note for entry in told for note in entry.notes))
-    count = {state: sum(entry.state == state for entry in told) for state in ("done", "damaged", "failed")}
-    if json:
-        files = [asdict(entry) for entry in told]
-        print(json_format.dumps({"out": str(out), **count, "done_before": before, "notes": notes, "files": files}))
-    else:
-        for note in notes:
-            print(note)
-        earlier = f" ({before} before; --overwrite does them again)" if before else ""
-        parts = [f"{count['done']} of {len(told)} videos done{earlier}"]
-        parts += [f"{count['damaged']} read in part"] * bool(count["damaged"])
-        parts += [f"{count['failed']} failed"] * bool(count["failed"])
-        print(f"{', '.join(parts)}; all of them: {shown(out / 'summary.csv')}")
-    return 3 if count["damaged"] or count["failed"] else 0
+        except BaseException as error:
+            with suppress(InputError):  # the disk is full: what stopped the run says so
+                summary.save()
+            done = f"{len(told)} of {len(found)} videos are done, the same command goes on"
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"interrupted; {done}") from error
+            if isinstance(error, InputError):
+                raise InputError(f"{one_line(error)}; {done}") from error
+            raise
+        notes = list(dict.fromkeys(note for entry in told for note in entry.notes))
+        count = {state: sum(entry.state == state for entry in told) for state in ("done", "damaged", "failed")}
+        if json:
+            files = [asdict(entry) for entry in told]
+            print(json_format.dumps({"out": str(out), **count, "done_before": before, "notes": notes, "files": files}))
+        else:
+            for note in notes:
+                print(note)
+            earlier = f" ({before} before; --overwrite does them again)" if before else ""
+            parts = [f"{count['done']} of {len(told)} videos done{earlier}"]
+            parts += [f"{count['damaged']} read in part"] * bool(count["damaged"])
+            parts += [f"{count['failed']} failed"] * bool(count["failed"])
+            print(f"{', '.join(parts)}; all of them: {shown(out / 'summary.csv')}")
+        return 3 if count["damaged"] or count["failed"] else 0
 
 
 def _geometry(eye_distance: float | None, eye_height: float | None) -> "FaceGeometry | None":

@@ -6,13 +6,14 @@ import io
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from dfer.errors import InputError
-from dfer.runs import write_atomically
+from dfer.runs import held, write_atomically
 from dfer.video.container import shown
 
 KIND: Final = "dfer predict"
@@ -77,6 +78,24 @@ class Summary:
         except OSError as error:
             raise InputError(f"cannot read {shown(folder)}: {error.strerror or error}; give another --out") from error
         return cls(folder)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the folder to oneself, and know what others did in it until now.
+
+        Raises:
+            InputError: another run writes to it, or it cannot be written to.
+        """
+        with ExitStack() as stack:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(self.folder))
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(f"cannot write {shown(self.folder)}: {reason}; give another --out") from error
+            if (self.folder / "summary.json").is_file():
+                self.entries = _read(self.folder / "summary.json")
+            yield
 
     def name(self, video: Path) -> str:
         """Give a video the name of its outputs: its own, made safe, and apart from those of all other videos."""

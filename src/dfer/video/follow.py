@@ -15,6 +15,7 @@ from dfer.video.whole_frame import WholeFrame
 
 GEOMETRY: Final = FaceGeometry()
 HIDDEN: Final = 0.3  # of a missed face's place: so much of it behind another face, and a crop would show that one
+BLANK: Final = 3.0  # grey levels: a missed face's place of a smaller standard deviation shows nothing at all
 
 
 class TrackedFace(NamedTuple):
@@ -132,6 +133,8 @@ class _Watch:
                 if any(_covered(place, box) > HIDDEN for box in boxes):
                     continue
                 crop = crop_pose(frame.pixels, line.smoother.glide(frame.seconds), self.geometry)
+                if crop.std(axis=(0, 1)).max() < BLANK:
+                    continue
                 line.misses.append(TrackedFace(0, frame.index, frame.seconds, line.box, 0.0, False, crop))
                 continue
             line.close_gap(frame.seconds, face.box)
