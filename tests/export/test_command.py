@@ -151,7 +151,7 @@ def test_drawn_faces_are_said(
     beside.write_text(json.dumps(content))
     fake(monkeypatch)
     export(own_run.path)
-    assert f"before the soft-max; {DRAWN}" in " ".join(capsys.readouterr().out.split())
+    assert capsys.readouterr().out.count(f"before the soft-max. {DRAWN}") == 1
 
 
 @pytest.mark.parametrize("state", ["interrupted", "failed"])

@@ -173,9 +173,8 @@ def staging(folder: Path) -> Iterator[Path]:
 
 def show(path: Path, exported: Exported, apart: float, found: Mapping[str, float]) -> None:
     """Print what was exported, how exact and how fast it is."""
-    about = describe(exported)
     print(f"{path} ({size(path)})")
-    print(about)
+    print(describe(exported))
     print(f"largest difference from PyTorch's logits: {apart:.1e} (at most {TOLERANCE:g} is allowed)")
     threads = torch.get_num_threads()
     table = Table(f"{AT_ONCE} clips at once", "clips/s", "ratio", caption=f"{threads} thread{'s'[: threads != 1]}")

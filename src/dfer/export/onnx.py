@@ -81,14 +81,14 @@ def describe(exported: Exported) -> str:
         >>> from dfer.types import InputSpec
         >>> print(describe(Exported("dfer.models.HDF", InputSpec(16, 112, ("happy", "sad")), temperature=1.5)))
         dfer.models.HDF: clip (B, 3, 16, 112, 112) uint8 RGB, 0 to 255, frames chosen by segments -> logits (B, 2) of
-        happy, sad; divide them by the temperature 1.5 before the soft-max
+        happy, sad; divide them by the temperature 1.5 before the soft-max.
     """
     spec, data = exported.input_spec, exported.about.get("data")
-    drawn = f"; {DRAWN}" if isinstance(data, Mapping) and data.get("drawn") else ""
+    drawn = f" {DRAWN}" if isinstance(data, Mapping) and data.get("drawn") else ""
     return (
         f"{exported.model}: {INPUT} (B, 3, {spec.frames}, {spec.size}, {spec.size}) uint8 RGB, 0 to 255, frames chosen "
         f"by {exported.sampling} -> {OUTPUT} (B, {len(spec.labels)}) of {', '.join(spec.labels)}; divide them by the "
-        f"temperature {exported.temperature:g} before the soft-max{drawn}"
+        f"temperature {exported.temperature:g} before the soft-max.{drawn}"
     )
 
 
