@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: quickstart test test-slow check format lint types layers results hdf-figures rdfer-figures clean
+.PHONY: quickstart test test-slow check format lint types layers results hdf-figures rdfer-figures video-results clean
 
 quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
 	$(BIN)/dfer quickstart
@@ -87,6 +87,7 @@ results: .venv/dev  ## make docs/results again: some six hours on two cores
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json
+	$(MAKE) video-results
 
 HDF := $(BIN)/dfer train synthetic/hdf --trainer.precision bf16-mixed
 PLAIN := --model.model.frequency false --model.model.temporal false
@@ -130,6 +131,17 @@ rdfer-figures: .venv/dev  # rows of Table IV once more, by name, and what they f
 		$(BIN)/dfer figures runs/rdfer-0 --name $$name --out docs/results/rdfer; \
 	done
 	rm -f docs/results/rdfer/*.pdf
+
+# BLAZE=FILE: a BlazeFace model; without it one is fetched, or the cascade finds the faces
+FACES := $(if $(BLAZE),--detector-model $(BLAZE))
+
+video-results: .venv/dev  ## how fast a raw video is read, and what is lost on the way; needs runs/quickstart
+	{ echo "\$$ python benchmarks/video.py --minutes 60"; $(BIN)/python benchmarks/video.py --minutes 60 $(FACES); echo; \
+		for name in export serve; do \
+			echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
+		done; } > docs/results/video.txt
+	$(BIN)/python benchmarks/drawn_scene.py runs/quickstart $(FACES) --picture docs/results/drawn_scene.svg \
+		> docs/results/drawn_scene.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

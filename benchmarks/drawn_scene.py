@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dfer.datasets import SyntheticFaces
+from dfer.datasets.synthetic.mark import DRAWN_GEOMETRY
 from dfer.figures import render
 from dfer.figures.timeline import timeline as draw_timeline
 from dfer.inference import Pipeline, Timeline
 from dfer.inference.page import curve
 from dfer.transforms import EvalTransform
 from dfer.video import find_detector, write_video
-from dfer.video.crop import FaceGeometry
 
 FPS, WIDTH, HEIGHT, SIDE, DRAWN = 25.0, 640, 360, 224, 288
 
@@ -66,7 +66,7 @@ def measure(run: Path, clips: int, model_file: Path | None, distances: Sequence[
         distance: Pipeline(
             whole.classifier,
             detector,
-            geometry=replace(FaceGeometry(), eye_distance=distance),
+            geometry=replace(DRAWN_GEOMETRY, eye_distance=distance),
             window=None,
             unsure=0.0,
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfer.datasets.synthetic.mark import DRAWN_GEOMETRY
 from dfer.errors import InputError, ItemError
 from dfer.inference import Pipeline
 from dfer.notices import DRAWN
@@ -181,7 +182,8 @@ def test_faces_are_cut_out_as_the_training_data_were() -> None:
     about = {"data": {"faces": {"geometry": FaceGeometry(64, 0.3, 0.4).to_dict(), "detector": "marked"}}}
     assert Pipeline(Brightness(about), Marked()).geometry == FaceGeometry(64, 0.3, 0.4)
     assert Pipeline(Brightness(about), Marked(), geometry=FaceGeometry(32)).geometry == FaceGeometry(32)
-    assert Pipeline(Brightness(), Marked()).geometry == FaceGeometry()
+    assert Pipeline(Brightness({"data": {"drawn": False}}), Marked()).geometry == FaceGeometry()
+    assert Pipeline(Brightness({"data": {"drawn": True}}), Marked()).geometry == DRAWN_GEOMETRY
 
 
 def test_a_damaged_geometry_is_refused() -> None:
@@ -196,7 +198,7 @@ def test_the_timeline_says_what_it_was_made_with(film: Callable[..., Path]) -> N
     expected = {
         "name": "brightness", "class": "Brightness", "runtime": "numpy", "labels": list(LABELS), "temperature": 2.0,
         "window": 1.0, "step": 0.25, "unsure": 0.5, "min_face": 48, "min_seconds": 0.5, "smoothing": 0.0,
-        "detector": "marked", "geometry": FaceGeometry().to_dict(), "sampling": "segments",
+        "detector": "marked", "geometry": DRAWN_GEOMETRY.to_dict(), "sampling": "segments",
     }  # fmt: skip
     assert expected.items() <= found.items()
     assert found["dfer"]

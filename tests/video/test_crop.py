@@ -67,7 +67,7 @@ def stripes(length: int, period: float, degrees: float) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("degrees", [10, 75])
 def test_shrinking_keeps_what_the_crop_can_show_and_averages_the_rest(scale: float, degrees: float) -> None:
     geometry, side = FaceGeometry(96), int(96 * scale * 1.6)
-    pose = Pose(side / 2, side / 2, scale * 0.32 * 96, 0.15)
+    pose = Pose(side / 2, side / 2, scale * 0.27 * 96, 0.15)
     for pixels, least, most in ((5.0, 0.9, 1.05), (1.25, 0.0, 0.15)):  # of the crop per stripe; below 2 none shows
         if pixels * scale < 1.9:
             continue
@@ -78,10 +78,10 @@ def test_shrinking_keeps_what_the_crop_can_show_and_averages_the_rest(scale: flo
 
 def test_enlarging_is_smooth() -> None:
     geometry, scale = FaceGeometry(160), 0.2
-    pose = Pose(30.4, 29.7, scale * 0.32 * 160, 0.3)
+    pose = Pose(30.4, 29.7, scale * 0.27 * 160, 0.3)
     crop = crop_pose(stripes(60, 8.0, 20), pose, geometry).astype(float)[..., 0]
     y, x = np.mgrid[:160, :160] + 0.5
-    u, v = scale * (x - 80), scale * (y - 0.455 * 160)
+    u, v = scale * (x - 80), scale * (y - 0.42 * 160)
     across, down = math.cos(0.3) * u - math.sin(0.3) * v + 30.4, math.sin(0.3) * u + math.cos(0.3) * v + 29.7
     along = across * math.cos(math.radians(20)) + down * math.sin(math.radians(20))
     wanted = 127.5 + 100 * np.sin(2 * np.pi * along / 8.0)
@@ -92,9 +92,9 @@ def test_enlarging_is_smooth() -> None:
 def test_beyond_the_frame_its_last_pixels_go_on() -> None:
     frame = np.zeros((100, 100, 3), np.uint8)
     frame[:, :, 0] = np.arange(100)[:, None] + 50  # rows tell apart
-    crop = crop_pose(frame, Pose(4, 50, 0.32 * 96, 0), FaceGeometry(96))
+    crop = crop_pose(frame, Pose(4, 50, 0.27 * 96, 0), FaceGeometry(96))
     assert (crop[:, :40, 0] == crop[:, 43:44, 0]).all()
-    assert crop[40, 0, 0] == pytest.approx(50 + 50 + 40 - 0.455 * 96, abs=1)
+    assert crop[40, 0, 0] == pytest.approx(50 + 50 + 40 - 0.42 * 96, abs=1)
     assert (crop[..., 1:] == 0).all()
 
 
@@ -134,7 +134,7 @@ def test_torch_shares_no_step_out_to_other_threads() -> None:
 def test_the_frame_is_left_as_it_was_and_the_crop_is_no_view() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     before = frame.copy()
-    crop = crop_pose(frame, Pose(32, 28.7, 0.32 * 64, 0), FaceGeometry(64))
+    crop = crop_pose(frame, Pose(32, 28.7, 0.27 * 64, 0), FaceGeometry(64))
     crop[:] = 0
     assert (frame == before).all()
 

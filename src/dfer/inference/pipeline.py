@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from dfer.datasets.synthetic.mark import DRAWN_GEOMETRY
 from dfer.errors import InputError
 from dfer.inference.classifier import Classifier, Precision, load_classifier
 from dfer.inference.face import Settings
@@ -81,7 +82,7 @@ class Pipeline:
         self.max_rate = max_rate
         self.limits = limits
         self.data = _table(classifier.about, "data")
-        self.geometry = geometry or _trained_on(self.data) or FaceGeometry()
+        self.geometry = geometry or _trained_on(self.data)
         self.notes = _notes(self.data, detector, knows_geometry=geometry is not None)
         spec = classifier.input_spec
         self.transform = EvalTransform(spec.frames, spec.size, sampling=cast(Sampling, classifier.sampling))
@@ -181,9 +182,11 @@ def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _trained_on(data: Mapping[str, Any]) -> FaceGeometry | None:
+def _trained_on(data: Mapping[str, Any]) -> FaceGeometry:
     faces = _table(data, "faces")
-    return FaceGeometry.from_dict(faces["geometry"]) if "geometry" in faces else None
+    if "geometry" in faces:
+        return FaceGeometry.from_dict(faces["geometry"])
+    return DRAWN_GEOMETRY if data.get("drawn") else FaceGeometry()
 
 
 def _notes(data: Mapping[str, Any], detector: FaceDetector, *, knows_geometry: bool) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ STRIP = 8  # times as long as wide: no picture of faces
 STEEPEST = 45.0  # degrees from upright; beyond, what is found is rarely a face
 NARROWEST = 0.15  # from eye to eye, across the face, in shares of the box; less is a profile at most
 SHORTEST, LONGEST = 0.25, 0.65  # from between the eyes to the mouth, in shares of the box
+WARMING = (64, 100, 300, 500, 64, 900, 30, 500, 300, 64)  # widths of the first pictures, of which nothing is wanted
 QUIET = threading.RLock()  # one at a time may turn stderr away, or it stays away
 
 
@@ -69,7 +70,8 @@ class BlazeFace:
             with _quiet():
                 self._graph, self._process = vision.FaceDetector.create_from_options(options), os.getpid()
                 self.close = weakref.finalize(self, _close, self._graph)  # MediaPipe's own end comes too late
-                self._look(np.zeros((64, 64, 3), np.uint8))  # it says more at its first look
+                for side in WARMING:  # it says more at its first looks, until its memory lies where it wants it
+                    self._look(np.zeros((64, side, 3), np.uint8))
         except (ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise InputError(f"{path} is no BlazeFace model that MediaPipe can run ({reason}); {WAYS_ON}") from error

@@ -24,16 +24,15 @@ MARGIN = 2  # pixels that cubic sampling looks at beyond its place
 class FaceGeometry:
     """Where a crop has its eyes, as fractions of its side; their middle is at x = 0.5.
 
-    The defaults are where `BlazeFace` sees the eyes of the drawn faces of `dfer.datasets.SyntheticFaces`, 5 % nearer,
-    as training crops them on average (`benchmarks/drawn_scene.py` measures what that is worth).
+    The defaults show a face from its forehead to its chin.
 
     Raises:
         ValueError: a size below 1, or a fraction outside (0, 1).
     """
 
     size: int = 224
-    eye_distance: float = 0.32
-    eye_height: float = 0.455
+    eye_distance: float = 0.27
+    eye_height: float = 0.42
 
     def __post_init__(self) -> None:
         if self.size < 1:

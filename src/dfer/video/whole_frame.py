@@ -5,7 +5,7 @@ import numpy as np
 from dfer.video.detect import Box, Face
 from dfer.video.images import Frame
 
-EYES = ((0.34, 0.455), (0.66, 0.455))  # where a crop of the default geometry has them
+EYES = ((0.365, 0.42), (0.635, 0.42))  # where a crop of the default geometry has them
 
 
 class WholeFrame:

@@ -1,12 +1,16 @@
-"""The mark that drawn clips carry on disk, so that a model trained on them says so."""
+"""What tells drawn clips: a mark on disk, so that a model trained on them says so, and where their eyes are."""
 
 import json
 from pathlib import Path
 from typing import Final
 
 from dfer.runs import write_atomically
+from dfer.video.crop import FaceGeometry
 
 MARK: Final = "drawn.json"
+DRAWN_GEOMETRY: Final = FaceGeometry(eye_distance=0.32, eye_height=0.455)
+"""Where drawn clips have their eyes: where `BlazeFace` sees them, and 5 % nearer, as training crops them on average
+(``benchmarks/drawn_scene.py`` measures what that is worth)."""
 
 
 def mark_drawn(root: Path, **settings: str | int) -> None:
