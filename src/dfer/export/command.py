@@ -63,7 +63,7 @@ def export(
 
     Args:
         run: a run folder, or a checkpoint (.safetensors).
-        format: ``onnx``, or ``openvino``, two files, often the fastest on Intel's processors.
+        format: ``onnx``, or ``openvino``, two files, the quicker of the two on Intel's processors.
         out: where to; by default ``RUN/export/model.onnx`` or ``.xml``.
         overwrite: replace what is there.
     """
