@@ -15,6 +15,8 @@ from PIL import Image
 
 from dfer.runs import RunFolder
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests that take ONNX Runtime by itself leave nothing behind
+
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
