@@ -181,6 +181,7 @@ def test_a_bad_file_does_not_stop_the_others(
     assert "is empty" in rows[1]["error"]
 
 
+@pytest.mark.slow
 def test_every_odd_video(run: Run, odd_case: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if odd_case.name == "unreadable" and os.geteuid() == 0 and not odd_case.refused:
         pytest.skip("root reads everything")

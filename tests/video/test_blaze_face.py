@@ -1,6 +1,7 @@
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,21 @@ def test_odd_and_empty_pictures_hold_no_face(detector: BlazeFace, shape: tuple[i
 def test_a_view_of_a_frame_does(detector: BlazeFace, single: list[Frame]) -> None:
     mirrored = detector(single[0][:, ::-1])
     assert same(mirrored, detector(np.ascontiguousarray(single[0][:, ::-1])))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="no such signal there")
+def test_profiling_ends_no_process_that_puts_its_signals_back(test_data: Path) -> None:
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from dfer.video import BlazeFace
+before = BlazeFace(Path({str(test_data / "models" / FULL)!r}))
+signal.signal(signal.SIGPROF, signal.getsignal(signal.SIGPROF))  # what Lightning does after training
+os.kill(os.getpid(), signal.SIGPROF)
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "alive\n")
 
 
 @pytest.mark.parametrize("order", ["closed", "left"])

@@ -1,11 +1,12 @@
 """Faces by BlazeFace, MediaPipe's detector: a box and the eyes in two milliseconds a look."""
 
 import os
+import signal
 import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +73,7 @@ class BlazeFace:
                 self.close = weakref.finalize(self, _close, self._graph)  # MediaPipe's own end comes too late
                 for side in WARMING:  # it says more at its first looks, until its memory lies where it wants it
                     self._look(np.zeros((64, side, 3), np.uint8))
+            _ignore_profiling()
         except (ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise InputError(f"{path} is no BlazeFace model that MediaPipe can run ({reason}); {WAYS_ON}") from error
@@ -200,6 +202,18 @@ def _unreported(options: Any) -> Any:
     plain.ca_bundle_path = os.devnull.encode()
     options.to_ctypes = lambda: plain
     return options
+
+
+def _ignore_profiling() -> None:
+    """Let Python know that the signal of MediaPipe's profiling timers is ignored.
+
+    MediaPipe tells the system alone; whoever puts back what Python knows of (Lightning, after training) would let the
+    next signal end the process.
+    """
+    profiling = getattr(signal, "SIGPROF", None)
+    if profiling is not None and signal.getsignal(profiling) == signal.SIG_DFL:
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(profiling, signal.SIG_IGN)
 
 
 def _close(graph: Any) -> None:
