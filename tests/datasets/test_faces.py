@@ -273,7 +273,13 @@ def test_a_process_killed_midway_leaves_whole_clips_and_no_process(
     for place in range(4):
         write(tmp_path / f"root/{('sad', 'fear')[place % 2]}/{place}.mp4", 40 * place, frames=6 if place == 0 else 2000)
     command = [*COMMAND, str(tmp_path / "root"), str(out), "--detector", "whole_frame", "--min-seconds", "0.1"]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    running = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits none
+    )
     until = time.monotonic() + 120
     while not (out / ".dfer/faces.jsonl").exists():
         assert time.monotonic() < until
