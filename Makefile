@@ -140,8 +140,9 @@ video-results: .venv/dev  ## how fast a raw video is read, and what is lost on t
 		for name in export serve; do \
 			echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 		done; } > docs/results/video.txt
-	$(BIN)/python benchmarks/drawn_scene.py runs/quickstart $(FACES) --picture docs/results/drawn_scene.svg \
-		> docs/results/drawn_scene.txt
+	{ echo "\$$ python benchmarks/drawn_scene.py runs/quickstart"; \
+		$(BIN)/python benchmarks/drawn_scene.py runs/quickstart $(FACES) --picture docs/results/drawn_scene.svg; \
+		} > docs/results/drawn_scene.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -124,7 +124,7 @@ def test_settings_reach_the_pipeline(run: Run, film: Callable[..., Path], asked:
     film("a.mp4")
     assert run("a.mp4") == 0
     told = "--window whole --step 0.25 --min-face 30 --min-seconds 0.1 --unsure 0.2 --smoothing 0.5 --device cpu"
-    told += " --eye-distance 0.35"
+    told += " --eye-distance 0.35 --eye-height 0.4"
     assert (
         run("a.mp4", *told.split(), *(["--precision", "bfloat16", "--detector", "cascade", "--detector-model", "m"]))
         == 0
@@ -137,7 +137,7 @@ def test_settings_reach_the_pipeline(run: Run, film: Callable[..., Path], asked:
     assert asked[1] == {
         "model": Path("mine"), "detector": "cascade", "detector_model": Path("m"), "device": "cpu",
         "precision": "bfloat16", "window": None, "step": 0.25, "min_face": 30, "min_seconds": 0.1, "unsure": 0.2,
-        "smoothing": 0.5, "geometry": FaceGeometry(eye_distance=0.35),
+        "smoothing": 0.5, "geometry": FaceGeometry(eye_distance=0.35, eye_height=0.4),
     }  # fmt: skip
 
 
@@ -145,8 +145,13 @@ def test_settings_reach_the_pipeline(run: Run, film: Callable[..., Path], asked:
 def test_eyes_outside_the_picture(
     run: Run, film: Callable[..., Path], share: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(film("a.mp4"), "--eye-height", share) == 2
+    assert run(film("a.mp4"), "--eye-height", share, "--eye-distance", "0.3") == 2
     assert f"eye_height {float(share)}: a fraction of the crop's side" in capsys.readouterr().err
+
+
+def test_half_a_place_of_the_eyes(run: Run, film: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(film("a.mp4"), "--eye-height", "0.4") == 2
+    assert "give both" in capsys.readouterr().err
 
 
 def test_no_face_is_no_guess(

@@ -68,8 +68,8 @@ def predict(
         detector: what finds faces; auto: BlazeFace where it runs; whole_frame: the videos are faces cut out already.
         detector_model: a BlazeFace .tflite file; fetched once unless given.
         eye_distance: between the eyes of a face as it is cut out, as a share of the picture's side; as in the training
-            data, if the model knows.
-        eye_height: of the eyes from the top, likewise.
+            data, if the model knows, unless given.
+        eye_height: of the eyes from the top, likewise; the two are given together.
         window: seconds that the model sees at once; whole: no windows, all of a face at once.
         step: seconds from window to window.
         min_face: pixels; of smaller faces nothing is said.
@@ -152,13 +152,12 @@ def predict(
 def _geometry(eye_distance: float | None, eye_height: float | None) -> "FaceGeometry | None":
     from dfer.video.crop import FaceGeometry
 
-    usual = FaceGeometry()
     if eye_distance is None and eye_height is None:
         return None
-    distance = usual.eye_distance if eye_distance is None else eye_distance
-    height = usual.eye_height if eye_height is None else eye_height
+    if eye_distance is None or eye_height is None:
+        raise InputError("--eye-distance and --eye-height say together where the eyes are; give both")
     try:
-        return FaceGeometry(eye_distance=distance, eye_height=height)
+        return FaceGeometry(eye_distance=eye_distance, eye_height=eye_height)
     except ValueError as error:
         raise InputError(str(error)) from error
 
