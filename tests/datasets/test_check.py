@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips
-from dfer.datasets.check import check, indexes_of
+from dfer.datasets.check import check, index
 from dfer.datasets.dfew import set_path
 from dfer.errors import InputError
 
@@ -179,7 +179,12 @@ def test_wrong_questions(trees: Any, tmp_path: Path) -> None:
         check("dfew", trees.folder())
 
 
-def test_every_kind_of_media_is_indexed(trees: Any) -> None:
+def test_every_kind_of_media_is_indexed(trees: Any, capsys: pytest.CaptureFixture[str]) -> None:
     root = trees.dfew()
     trees.clip(root / "Clip/clip_224x224_16f/00001", ["1.jpg"])
-    assert [len(part.clips) for part in indexes_of("dfew", root)] == [70, 1]
+    assert index("dfew", root) == 0
+    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        "70 clips, 210 frames",
+        "1 clips, 1 frames",
+    ]
+    assert [len(DFEW.survey(root, media).index.clips) for media in ("frames", "frames16")] == [70, 1]

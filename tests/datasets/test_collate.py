@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from dfer.datasets.base import ClipDataset
 from dfer.datasets.collate import collate, loader
@@ -13,18 +14,19 @@ from dfer.transforms.presets import Frame
 from dfer.types import Batch, Sample
 
 
-class Noise(ClipDataset):
-    """Thirteen clips of noise, of different lengths."""
+def thirteen_clips(*, train: bool = True) -> ClipDataset:
+    targets = np.arange(13) % 3
+    transform = TrainTransform(4, 16) if train else EvalTransform(4, 16)
+    return ClipDataset(Noise(), "abc", targets, [str(row) for row in range(13)], transform, {}, seed=7)
 
-    def __init__(self, *, train: bool = True) -> None:
-        targets = np.arange(13) % 3
-        transform = TrainTransform(4, 16) if train else EvalTransform(4, 16)
-        super().__init__("abc", targets, [str(row) for row in range(13)], transform, {}, seed=7)
+
+class Noise:
+    """Clips of noise, of different lengths."""
 
     def frame_count(self, row: int) -> int:
         return 2 + row
 
-    def read(self, row: int, wanted: NDArray[np.int64]) -> Sequence[Frame]:
+    def read(self, row: int, wanted: NDArray[np.int64], size: int | None = None) -> Sequence[Frame]:
         film = np.random.default_rng(row).integers(0, 256, (2 + row, 20, 20, 3), dtype=np.uint8)
         return [film[index] for index in wanted]
 
@@ -33,7 +35,7 @@ def epochs(*, workers: int, persistent: bool = False, start: int = 0, weighted: 
     """All batches of the epochs ``start`` to 2."""
     weights = np.arange(1.0, 14.0) if weighted else None
     sampler = EpochSampler(range(13), shuffle=True, seed=1, weights=weights)
-    batches = loader(Noise(), batch_size=4, sampler=sampler, workers=workers, persistent=persistent)
+    batches = loader(thirteen_clips(), batch_size=4, sampler=sampler, workers=workers, persistent=persistent)
     found = []
     for epoch in range(start, 3):
         sampler.set_epoch(epoch)
@@ -61,7 +63,7 @@ def test_the_same_batches_after_a_resume(workers: int, persistent: bool) -> None
 
 
 def test_a_clip_is_augmented_anew_each_epoch_and_each_repeat() -> None:
-    clips = Noise()
+    clips = thirteen_clips()
     drawn = [clips[key].clip for key in ((0, 12), (1, 12), (0, 12, 1), (0, 12, 2))]
     for i, first in enumerate(drawn):
         for second in drawn[:i]:
@@ -72,12 +74,12 @@ def test_a_clip_is_augmented_anew_each_epoch_and_each_repeat() -> None:
 def test_loading_leaves_the_global_random_state() -> None:
     before = torch.get_rng_state()
     for workers in (0, 1):
-        list(loader(Noise(), batch_size=5, workers=workers))
+        list(loader(thirteen_clips(), batch_size=5, workers=workers))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_without_a_sampler_all_rows_in_order() -> None:
-    batches = list(loader(Noise(train=False), batch_size=5))
+    batches = list(loader(thirteen_clips(train=False), batch_size=5))
     assert torch.cat([batch.row for batch in batches]).tolist() == list(range(13))
     assert torch.cat([batch.label for batch in batches]).tolist() == [row % 3 for row in range(13)]
 
@@ -98,7 +100,10 @@ def test_collate_changes_time_and_channels() -> None:
 
 
 def test_a_worker_has_one_thread() -> None:
-    class Threads(Noise):
+    class Threads(Dataset[Sample]):
+        def __len__(self) -> int:
+            return 1
+
         def __getitem__(self, key: object) -> Sample:
             return Sample(torch.zeros(1, 3, 1, 1), torch.get_num_threads(), 0)
 

@@ -142,14 +142,14 @@ def test_clips_missing_on_disk_and_exclude(trees: Any) -> None:
 def test_unreadable_frames(trees: Any, caplog: pytest.LogCaptureFixture) -> None:
     root = trees.dfew(frames=10)
     data = DFEW(root, "train")
-    folder = Path(data.files.index.path(int(data.files.entries[0])))
+    folder = Path(data.source.index.path(int(data.source.entries[0])))
     frames = sorted(folder.iterdir())
     frames[4].write_bytes(b"")
     frames[5].write_bytes(frames[5].read_bytes()[:200])
     for _ in range(2):
         read = data.read(0, np.arange(10))
         assert [int(frame.mean().round()) for frame in read] == [8, 16, 24, 32, 32, 56, 56, 64, 72, 80]
-    assert data.files.skipped.tolist()[:2] == [2, 0]
+    assert data.source.skipped.tolist()[:2] == [2, 0]
     assert [record.getMessage() for record in caplog.records].count(caplog.messages[0]) == 1
     assert "2 of 10 wanted frames" in caplog.text
     for frame in frames[:3]:

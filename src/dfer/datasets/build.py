@@ -13,7 +13,7 @@ from dfer.datasets.synthetic import SyntheticFaces
 from dfer.errors import InputError
 from dfer.transforms.presets import ClipTransform
 
-DATASETS: dict[str, Callable[..., ClipDataset]] = {
+DATASETS: dict[str, type[ClipDataset]] = {
     "DFEW": DFEW,
     "FERV39k": FERV39k,
     "FolderClips": FolderClips,
@@ -52,6 +52,7 @@ def build(description: Mapping[str, Any], split: str, transform: ClipTransform |
     name = full_name(str(description.get("class", "")))
     arguments = dict(description.get("args", {}))
     try:
-        return DATASETS[name](**arguments, split=split, transform=transform)
+        make: Callable[..., ClipDataset] = DATASETS[name]
+        return make(**arguments, split=split, transform=transform)
     except TypeError as error:
         raise InputError(f"cannot make {name} of {arguments}: {error}") from error

@@ -14,33 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dfer.datasets import csv_clips, dfew, ferv39k, folder
-from dfer.datasets.build import full_name
+from dfer.datasets.build import DATASETS, full_name
 from dfer.datasets.clip_files import why_unusable
 from dfer.datasets.index import FOLDER, ClipIndex, progress_bar
-from dfer.datasets.listing import Listing, Problem, existing_root
-from dfer.errors import InputError, ItemError
-from dfer.labels import BASIC, SHORT
+from dfer.datasets.listing import Problem
+from dfer.datasets.survey import Part
+from dfer.errors import ItemError
+from dfer.labels import SHORT
 from dfer.runs import write_atomically
 from dfer.video.decode import read_frames
 from dfer.video.images import read_image
-
-
-@dataclass(frozen=True)
-class Part:
-    """One annotated set of a data set, such as the test set of a fold.
-
-    Args:
-        entries: for each listed clip its entry in the index, -1 where it has none.
-        published: clips per class as published, None where nothing is.
-        trial: sets of one trial must share no clip.
-    """
-
-    name: str
-    listing: Listing
-    entries: Sequence[int] = ()
-    published: tuple[int, ...] | None = None
-    trial: str = ""
 
 
 @dataclass
@@ -51,27 +34,6 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def indexes_of(name: str, root: Path) -> list[ClipIndex]:
-    """Open or make all indexes of a data set, one for each kind of media that is there.
-
-    Raises:
-        InputError: no such data set, or nothing of it below the root.
-    """
-    match full_name(name):
-        case "DFEW":
-            media = [kind for kind, place in dfew.MEDIA.items() if (existing_root(root) / place).is_dir()]
-            return [dfew.open_index(root, kind) for kind in media or ["frames"]]
-        case "FERV39k":
-            kinds = [kind for kind in ferv39k.MEDIA if ferv39k.has_media(existing_root(root), kind)]
-            return [ferv39k.open_index(root, kind) for kind in kinds or ["frames"]]
-        case "FolderClips":
-            return [folder.open_index(existing_root(root))]
-        case "CSVClips":
-            return [csv_clips.open_index(root)]
-        case other:
-            raise InputError(f"{other} has no files; check and index are for DFEW, FERV39k, FolderClips and CSVClips")
-
-
 def index(name: str, root: Path) -> int:
     """Index a data set's files once, so that it opens at once.
 
@@ -79,7 +41,9 @@ def index(name: str, root: Path) -> int:
         name: dfew, ferv39k, folder or csv.
         root: the data set's folder; for csv the CSV file.
     """
-    for part in indexes_of(name, Path(root)):
+    chosen = DATASETS[full_name(name)]
+    for media in chosen.media_in(Path(root)) or (None,):
+        part = chosen.survey(Path(root), media).index
         frames = int(part.counts.sum())
         unusable = int((part.counts == 0).sum())
         print(f"{part.root}: {len(part.clips)} clips, {frames} frames" + f", {unusable} without any" * (unusable > 0))
@@ -100,8 +64,8 @@ def check(
         json: print the findings as JSON.
     """
     name, root = full_name(name), Path(root)
-    index = indexes_of(name, root)[0]
-    labels, parts = _parts(name, root, index)
+    survey = DATASETS[name].survey(root)
+    labels, index, parts = survey.labels, survey.index, survey.parts
     found = Findings()
     for part in parts:
         found.problems += part.listing.problems
@@ -119,40 +83,6 @@ def check(
     else:
         _print(name, root, index, labels, parts, short, found, out)
     return 3 if found.problems else 0
-
-
-def _parts(name: str, root: Path, index: ClipIndex) -> tuple[tuple[str, ...], list[Part]]:
-    """List the annotated sets of a data set; one whose file is missing is a problem and empty."""
-    parts: list[Part] = []
-    if name == "DFEW":
-        for fold in dfew.FOLDS:
-            for split in ("train", "test"):
-                test = dfew.PUBLISHED_TEST[fold]
-                train = tuple(every - one for every, one in zip(dfew.SINGLE_LABELLED, test))
-                try:
-                    listing = dfew.read_set(root, split, fold)
-                except InputError as error:
-                    listing = Listing([], [Problem("", str(error))])
-                entries = dfew.entries(index, listing.clips)
-                published = test if split == "test" else train
-                parts.append(Part(f"fold {fold} {split}", listing, entries, published, f"fold {fold}"))
-        return BASIC, parts
-    if name == "FERV39k":
-        for split, published in ferv39k.PUBLISHED.items():
-            try:
-                listing = ferv39k.read_set(root, split)
-            except InputError as error:
-                listing = Listing([], [Problem("", str(error))])
-            parts.append(Part(split, listing, ferv39k.entries(index, listing.clips), published))
-        return BASIC, parts
-    if name == "FolderClips":
-        for split in ("train", "test"):
-            chosen = folder.read_set(index, split)
-            parts.append(Part(split, Listing([clip for clip, _ in chosen], []), [entry for _, entry in chosen]))
-        return folder.labels_of(index), parts
-    for split, listing in csv_clips.read_sets(root).items():
-        parts.append(Part(split, listing, csv_clips.entries(index, listing.clips)))
-    return csv_clips.labels_of(part.listing for part in parts), parts
 
 
 def _find_unusable(index: ClipIndex, parts: Sequence[Part], found: Findings) -> None:

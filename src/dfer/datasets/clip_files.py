@@ -26,17 +26,26 @@ class ClipFiles:
     Args:
         clips: the rows, as listed.
         entries: for each row its entry in the index, -1 where the index has none.
-        check: the command that lists what is wrong with the data.
+        what: the data set's name and place, as `dfer data check` takes them.
+        packed: whether to read a packed copy where there is one that does, or where it lies.
 
     Raises:
         ItemError: clips without a single frame on disk.
     """
 
-    def __init__(self, index: ClipIndex, clips: Sequence[Listed], entries: Sequence[int], check: str) -> None:
+    def __init__(
+        self,
+        index: ClipIndex,
+        clips: Sequence[Listed],
+        entries: Sequence[int],
+        what: str,
+        packed: bool | Path | str = True,
+    ) -> None:
         self.index = index
+        self.clips = tuple(clips)
         self.clip_ids = tuple(clip.clip_id for clip in clips)
         self.entries = np.array(entries, np.int64)
-        self.check = check
+        self.what = what
         # In shared memory, so that what a worker met is known to all.
         self.skipped = torch.zeros(len(clips), dtype=torch.int32)
         self.skipped.share_memory_()  # type: ignore[no-untyped-call]
@@ -54,15 +63,27 @@ class ClipFiles:
             where = f", first at {bad[0][0].where}" if bad[0][0].where else ""
             raise ItemError(
                 f"{len(bad)} of {len(clips)} clips below {self.index.root} cannot be used: {kinds}: {names}{where}; "
-                f"restore them, or run `{self.check}` and pass the list that it writes as exclude"
+                f"restore them, or run `dfer data check {self.what}` and pass the list that it writes as exclude"
             )
 
     def frame_count(self, row: int) -> int:
         """Count a clip's frames as they are on disk."""
         return int(self.index.counts[self.entries[row]])
 
-    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
+    def targets(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Give each row's class as its place in ``labels``, ``(N,)``."""
+        return np.array([labels.index(clip.label) for clip in self.clips], np.int64)
+
+    def subjects(self) -> NDArray[np.str_] | None:
+        """Name each row's subject, ``(N,)``, None where some clip has none."""
+        names = np.array([clip.subject for clip in self.clips], np.str_)
+        return names if names.all() else None
+
+    def read(self, row: int, wanted: NDArray[np.int64], size: int | None = None) -> list[Frame]:
         """Decode the wanted frames of a clip, in the order asked for.
+
+        Args:
+            size: a packed copy of the frames will do if its sides are at least this long; None: as they are.
 
         Raises:
             ItemError: half of them or more, or the whole video, cannot be read.
@@ -72,7 +93,9 @@ class ClipFiles:
             try:
                 return read_frames(Path(self.index.path(entry)), wanted)
             except ItemError as error:
-                raise ItemError(f"clip {self.clip_ids[row]}: {error} (`{self.check} --decode` lists all)") from error
+                raise ItemError(
+                    f"clip {self.clip_ids[row]}: {error} (`dfer data check {self.what} --decode` lists all)"
+                ) from error
         folder, names = self.index.path(entry), self.index.frame_names(entry)
         frames: dict[int, Frame | None] = {}
 
@@ -98,7 +121,7 @@ class ClipFiles:
         what = f"clip {self.clip_ids[row]}: {len(names)} of {wanted} wanted frames cannot be read ({names[0]}"
         if 2 * len(names) >= wanted:
             raise ItemError(
-                f"{what}, below {self.index.root}); restore them, or run `{self.check} --decode` and pass the list "
+                f"{what}, below {self.index.root}); restore them, or run `dfer data check {self.what} --decode` and pass the list "
                 "that it writes as exclude"
             )
         if not self.skipped[row]:

@@ -5,10 +5,7 @@ import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dfer.datasets.base import ClipDataset
+from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_listed
 from dfer.datasets.listing import (
@@ -21,9 +18,10 @@ from dfer.datasets.listing import (
     read_excluded,
     read_lines,
 )
+from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
 from dfer.labels import canonical
-from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+from dfer.transforms.presets import ClipTransform, EvalTransform
 
 _REQUIRED = ("clip", "label", "split")
 _OPTIONAL = ("subject", "frames")
@@ -41,6 +39,7 @@ class CSVClips(ClipDataset):
         split: ``train`` or ``test``.
         transform: ``EvalTransform()`` unless given.
         exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+        packed: read the packed copy that ``dfer data cache`` made, where there is one; or where that lies.
 
     Raises:
         InputError: the file is missing, has no header, or a line of it is wrong.
@@ -55,42 +54,33 @@ class CSVClips(ClipDataset):
         transform: ClipTransform | None = None,
         seed: int = 0,
         exclude: Path | str | None = None,
+        packed: bool | Path | str = True,
     ) -> None:
         file = Path(file)
-        check = f"dfer data check CSVClips {file}"
+        what = f"CSVClips {file}"
         sets = {name: listing.without(read_excluded(exclude)) for name, listing in read_sets(file).items()}
-        clips = sets[check_split(split)].checked(file, check)
+        clips = sets[check_split(split)].checked(file, what)
         labels = labels_of(sets.values())
         index = open_index(file)
-        self.files = ClipFiles(index, clips, entries(index, clips), check)
-        self._subjects = np.array([clip.subject for clip in clips], np.str_)
+        files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
+            source=files,
             labels=labels,
-            targets=np.array([labels.index(clip.label) for clip in clips], np.int64),
-            clip_ids=self.files.clip_ids,
+            targets=files.targets(labels),
+            clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
-            description={
-                "class": "CSVClips",
-                "args": {
-                    "file": str(file.absolute()),
-                    "seed": seed,
-                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
-                },
-            },
+            description=describe("CSVClips", {"file": file, "exclude": exclude, "packed": packed}, seed=seed),
             seed=seed,
+            groups=files.subjects(),
         )
 
-    def frame_count(self, row: int) -> int:
-        """Count the frames of a clip as they are on disk."""
-        return self.files.frame_count(row)
-
-    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
-        """Decode the wanted frames of a clip, in the order asked for."""
-        return self.files.read(row, wanted)
-
-    def groups(self) -> NDArray[np.str_] | None:
-        """Name each row's subject, None where the file names none."""
-        return self._subjects if self._subjects.all() else None
+    @classmethod
+    def survey(cls, root: Path, media: str | None = None) -> Survey:
+        """List both splits of a CSV file, whatever is wrong with them."""
+        index = open_index(root)
+        sets = read_sets(root)
+        parts = [Part(split, listing, entries(index, listing.clips)) for split, listing in sets.items()]
+        return Survey("", labels_of(sets.values()), index, parts)
 
 
 def open_index(file: Path) -> ClipIndex:

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dfer.datasets.base import ClipDataset
+from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
 from dfer.datasets.listing import (
@@ -21,9 +18,10 @@ from dfer.datasets.listing import (
     read_excluded,
     read_lines,
 )
+from dfer.datasets.survey import Part, Survey, listed
 from dfer.errors import InputError
 from dfer.labels import BASIC
-from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+from dfer.transforms.presets import ClipTransform, EvalTransform
 
 FOLDS = (1, 2, 3, 4, 5)
 MEDIA = {"frames": "Clip/clip_224x224", "frames16": "Clip/clip_224x224_16f", "video": "Clip/original"}
@@ -55,11 +53,14 @@ class DFEW(ClipDataset):
         media: ``frames`` (``clip_224x224``), ``frames16`` (``clip_224x224_16f``) or ``video`` (``original``).
         transform: ``EvalTransform()`` unless given.
         exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+        packed: read the packed copy that ``dfer data cache`` made, where there is one; or where that lies.
 
     Raises:
         InputError: a file or folder is missing, or an annotation is wrong.
         ItemError: clips of the split are not on disk.
     """
+
+    MEDIA = MEDIA
 
     def __init__(
         self,
@@ -71,38 +72,42 @@ class DFEW(ClipDataset):
         transform: ClipTransform | None = None,
         seed: int = 0,
         exclude: Path | str | None = None,
+        packed: bool | Path | str = True,
     ) -> None:
         root = existing_root(root)
-        check = f"dfer data check DFEW {root}"
+        what = f"DFEW {root}"
         listing = read_set(root, split, fold).without(read_excluded(exclude))
-        clips = listing.checked(set_path(root, split, fold), check)
+        clips = listing.checked(set_path(root, split, fold), what)
         index = open_index(root, media)
-        self.files = ClipFiles(index, clips, entries(index, clips), check)
+        files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
+            source=files,
             labels=BASIC,
-            targets=np.array([BASIC.index(clip.label) for clip in clips], np.int64),
-            clip_ids=self.files.clip_ids,
+            targets=files.targets(BASIC),
+            clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
-            description={
-                "class": "DFEW",
-                "args": {
-                    "root": str(root.absolute()),
-                    "fold": fold,
-                    "media": media,
-                    "seed": seed,
-                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
-                },
-            },
+            description=describe(
+                "DFEW", {"root": root, "exclude": exclude, "packed": packed}, fold=fold, media=media, seed=seed
+            ),
             seed=seed,
         )
 
-    def frame_count(self, row: int) -> int:
-        """Count the frames of a clip as they are on disk."""
-        return self.files.frame_count(row)
-
-    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
-        """Decode the wanted frames of a clip, in the order asked for."""
-        return self.files.read(row, wanted)
+    @classmethod
+    def survey(cls, root: Path, media: str | None = None) -> Survey:
+        """List all five folds, whatever is wrong with them."""
+        root = existing_root(root)
+        media = media or cls.media_in(root)[0]
+        index = open_index(root, media)
+        parts = []
+        for fold in FOLDS:
+            for split in ("train", "test"):
+                listing = listed(lambda split=split, fold=fold: read_set(root, split, fold))  # type: ignore[misc]
+                test = PUBLISHED_TEST[fold]
+                train = tuple(every - one for every, one in zip(SINGLE_LABELLED, test))
+                published = test if split == "test" else train
+                found = entries(index, listing.clips)
+                parts.append(Part(f"fold {fold} {split}", listing, found, published, f"fold {fold}"))
+        return Survey(media, BASIC, index, parts)
 
 
 def set_path(root: Path, split: str, fold: int) -> Path:

@@ -5,10 +5,8 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,7 +14,6 @@ from rich.table import Table
 from dfer.datasets.face_clips import Clip, Cut
 from dfer.datasets.face_sources import Source, Sources
 from dfer.datasets.folder import read_set
-from dfer.datasets.index import ClipIndex
 from dfer.datasets.listing import order_labels
 from dfer.video.container import shown
 
@@ -62,9 +59,8 @@ def splits_of(cuttings: Sequence[Cutting]) -> dict[str, str]:
         return {source.clip: "test" if source.known.subject in tested else "train" for source in sources}
     if any(source.known.split for source in sources):
         return {source.clip: source.known.split for source in sources}
-    empty = np.zeros(0, np.uint8)
-    index = ClipIndex(Path(), tuple(source.clip for source in sources), empty, empty, empty, empty)  # type: ignore[arg-type]
-    return {index.clips[entry]: split for split in ("train", "test") for _, entry in read_set(index, split, TEST_SHARE)}
+    clips = [source.clip for source in sources]
+    return {clips[place]: split for split in ("train", "test") for _, place in read_set(clips, split, TEST_SHARE)}
 
 
 def clip_list(cuttings: Sequence[Cutting], all_faces: bool) -> str:

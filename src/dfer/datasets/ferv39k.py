@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dfer.datasets.base import ClipDataset
+from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
 from dfer.datasets.listing import (
@@ -21,9 +18,10 @@ from dfer.datasets.listing import (
     read_excluded,
     read_lines,
 )
+from dfer.datasets.survey import Part, Survey, listed
 from dfer.errors import InputError
 from dfer.labels import BASIC, canonical
-from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+from dfer.transforms.presets import ClipTransform, EvalTransform
 
 MEDIA = {"frames": "2_ClipsforFaceCrop", "video": "0_7_LabelClips"}
 PUBLISHED = {
@@ -47,11 +45,14 @@ class FERV39k(ClipDataset):
         media: ``frames`` (``2_ClipsforFaceCrop``) or ``video`` (``0_7_LabelClips``).
         transform: ``EvalTransform()`` unless given.
         exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+        packed: read the packed copy that ``dfer data cache`` made, where there is one; or where that lies.
 
     Raises:
         InputError: a file or folder is missing, or an annotation is wrong.
         ItemError: clips of the split are not on disk.
     """
+
+    MEDIA = MEDIA
 
     def __init__(
         self,
@@ -62,37 +63,42 @@ class FERV39k(ClipDataset):
         transform: ClipTransform | None = None,
         seed: int = 0,
         exclude: Path | str | None = None,
+        packed: bool | Path | str = True,
     ) -> None:
         root = existing_root(root)
-        check = f"dfer data check FERV39k {root}"
+        what = f"FERV39k {root}"
         listing = read_set(root, split).without(read_excluded(exclude))
-        clips = listing.checked(set_path(root, split), check)
+        clips = listing.checked(set_path(root, split), what)
         index = open_index(root, media)
-        self.files = ClipFiles(index, clips, entries(index, clips), check)
+        files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
+            source=files,
             labels=BASIC,
-            targets=np.array([BASIC.index(clip.label) for clip in clips], np.int64),
-            clip_ids=self.files.clip_ids,
+            targets=files.targets(BASIC),
+            clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
-            description={
-                "class": "FERV39k",
-                "args": {
-                    "root": str(root.absolute()),
-                    "media": media,
-                    "seed": seed,
-                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
-                },
-            },
+            description=describe(
+                "FERV39k", {"root": root, "exclude": exclude, "packed": packed}, media=media, seed=seed
+            ),
             seed=seed,
         )
 
-    def frame_count(self, row: int) -> int:
-        """Count the frames of a clip as they are on disk."""
-        return self.files.frame_count(row)
+    @classmethod
+    def media_in(cls, root: Path) -> tuple[str, ...]:
+        """Name the kinds of media that a copy holds, ``frames`` where it holds none."""
+        return tuple(kind for kind in MEDIA if has_media(existing_root(root), kind)) or ("frames",)
 
-    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
-        """Decode the wanted frames of a clip, in the order asked for."""
-        return self.files.read(row, wanted)
+    @classmethod
+    def survey(cls, root: Path, media: str | None = None) -> Survey:
+        """List both splits, whatever is wrong with them."""
+        root = existing_root(root)
+        media = media or cls.media_in(root)[0]
+        index = open_index(root, media)
+        parts = []
+        for split, published in PUBLISHED.items():
+            listing = listed(lambda split=split: read_set(root, split))  # type: ignore[misc]
+            parts.append(Part(split, listing, entries(index, listing.clips), published))
+        return Survey(media, BASIC, index, parts)
 
 
 def set_path(root: Path, split: str) -> Path:

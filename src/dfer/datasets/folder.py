@@ -3,18 +3,17 @@
 import hashlib
 import logging
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dfer.datasets.base import ClipDataset
+from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
-from dfer.datasets.listing import Listed, check_split, contents, existing_root, order_labels, read_excluded
+from dfer.datasets.listing import Listed, Listing, check_split, contents, existing_root, order_labels, read_excluded
+from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
 from dfer.labels import canonical
-from dfer.transforms.presets import ClipTransform, EvalTransform, Frame
+from dfer.transforms.presets import ClipTransform, EvalTransform
 
 _log = logging.getLogger("dfer")
 
@@ -32,6 +31,7 @@ class FolderClips(ClipDataset):
         test_fraction: used where there are no folders ``train`` and ``test``.
         transform: ``EvalTransform()`` unless given.
         exclude: a text file of clip ids to leave out, as ``dfer data check`` writes it.
+        packed: read the packed copy that ``dfer data cache`` made, where there is one; or where that lies.
 
     Raises:
         InputError: the root is missing, of another layout, or holds no clip of the split.
@@ -47,42 +47,42 @@ class FolderClips(ClipDataset):
         transform: ClipTransform | None = None,
         seed: int = 0,
         exclude: Path | str | None = None,
+        packed: bool | Path | str = True,
     ) -> None:
         root = existing_root(root)
         index = open_index(root)
-        chosen = read_set(index, split, test_fraction)
+        chosen = read_set(index.clips, split, test_fraction)
         excluded = read_excluded(exclude)
         clips = [(clip, entry) for clip, entry in chosen if clip.clip_id not in excluded]
         if not clips:
             raise InputError(f"{root} holds no clip of the split {split}; add clips, or exclude fewer")
-        self.files = ClipFiles(
-            index, [clip for clip, _ in clips], [entry for _, entry in clips], f"dfer data check FolderClips {root}"
-        )
+        what = f"FolderClips {root}"
+        files = ClipFiles(index, [clip for clip, _ in clips], [entry for _, entry in clips], what, packed)
         labels = labels_of(index)
         super().__init__(
+            source=files,
             labels=labels,
-            targets=np.array([labels.index(clip.label) for clip, _ in clips], np.int64),
-            clip_ids=self.files.clip_ids,
+            targets=files.targets(labels),
+            clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
-            description={
-                "class": "FolderClips",
-                "args": {
-                    "root": str(root.absolute()),
-                    "test_fraction": test_fraction,
-                    "seed": seed,
-                    "exclude": None if exclude is None else str(Path(exclude).absolute()),
-                },
-            },
+            description=describe(
+                "FolderClips",
+                {"root": root, "exclude": exclude, "packed": packed},
+                test_fraction=test_fraction,
+                seed=seed,
+            ),
             seed=seed,
         )
 
-    def frame_count(self, row: int) -> int:
-        """Count the frames of a clip as they are on disk."""
-        return self.files.frame_count(row)
-
-    def read(self, row: int, wanted: NDArray[np.int64]) -> list[Frame]:
-        """Decode the wanted frames of a clip, in the order asked for."""
-        return self.files.read(row, wanted)
+    @classmethod
+    def survey(cls, root: Path, media: str | None = None) -> Survey:
+        """List both splits of a folder per class."""
+        index = open_index(existing_root(root))
+        parts = []
+        for split in ("train", "test"):
+            chosen = read_set(index.clips, split)
+            parts.append(Part(split, Listing([clip for clip, _ in chosen], []), [entry for _, entry in chosen]))
+        return Survey("", labels_of(index), index, parts)
 
 
 def open_index(root: Path) -> ClipIndex:
@@ -118,8 +118,11 @@ def labels_of(index: ClipIndex) -> tuple[str, ...]:
     return order_labels(canonical(folder.rpartition("/")[2]) for folder in folders)
 
 
-def read_set(index: ClipIndex, split: str, test_fraction: float = 0.2) -> list[tuple[Listed, int]]:
-    """Choose the clips of a split, each with its entry in the index, in natural order.
+def read_set(clips: Sequence[str], split: str, test_fraction: float = 0.2) -> list[tuple[Listed, int]]:
+    """Choose the clips of a split, each with its place among all, in the order given.
+
+    Args:
+        clips: all of a root, relative to it.
 
     Raises:
         InputError: no such split.
@@ -127,14 +130,12 @@ def read_set(index: ClipIndex, split: str, test_fraction: float = 0.2) -> list[t
     check_split(split)
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction must lie between 0 and 1, not {test_fraction}")
-    found = [
-        (Listed(_printable(clip), canonical(clip.split("/")[-2]), ""), entry) for entry, clip in enumerate(index.clips)
-    ]
-    if index.clips[0].count("/") == 2:
-        others = {_split_of(clip) for clip in index.clips} - {"train", "test"}
+    found = [(Listed(_printable(clip), canonical(clip.split("/")[-2]), ""), entry) for entry, clip in enumerate(clips)]
+    if clips[0].count("/") == 2:
+        others = {_split_of(clip) for clip in clips} - {"train", "test"}
         if others:
-            _log.warning("%s: only train and test are used, not %s", index.root, ", ".join(sorted(others)))
-        return [(clip, entry) for clip, entry in found if _split_of(index.clips[entry]) == split]
+            _log.warning("of the folders only train and test are used, not %s", ", ".join(sorted(others)))
+        return [(clip, entry) for clip, entry in found if _split_of(clips[entry]) == split]
     test: set[int] = set()
     for label in {clip.label for clip, _ in found}:
         ordered = sorted((_digest(clip.clip_id), entry) for clip, entry in found if clip.label == label)

@@ -51,12 +51,15 @@ class ClipIndex:
         clips: paths relative to the root, with ``/``.
         counts: frames per clip, 0 where there are none.
         kinds: MISSING, FOLDER, VIDEO or UNREADABLE per clip.
+        stamps: ``(N, 2)``, modification time in nanoseconds and, for a file, size; -1 where there is none.
     """
 
     root: Path
+    name: str
     clips: tuple[str, ...]
     counts: NDArray[np.int32]
     kinds: NDArray[np.uint8]
+    stamps: NDArray[np.int64]
     _names: NDArray[np.uint8]  # all frame names, NUL after each
     _ends: NDArray[np.int64]  # where each clip's names end
 
@@ -109,6 +112,14 @@ def index_listed(root: Path, name: str, clips: Sequence[str]) -> ClipIndex:
     return _open(root, f"listed-{name}", tuple(clips), lambda: (list(clips), []))
 
 
+def kept_in(root: Path) -> tuple[Path, Path]:
+    """Give where things are kept that were made from a root's files: beside them, or, where that cannot be, apart."""
+    # Under a name that tells roots apart.
+    digest = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / ".dfer", cache / "dfer" / "index" / digest
+
+
 def progress_bar() -> Progress:
     """Make a progress bar with the time left; silent where nobody watches."""
     console = Console(stderr=True)
@@ -119,13 +130,11 @@ def progress_bar() -> Progress:
 def _open(
     root: Path, name: str, wanted: tuple[str, ...] | None, find: Callable[[], tuple[list[str], list[str]]]
 ) -> ClipIndex:
+    beside, cache = kept_in(root)
     # Made before looking, since making it changes the root's modification time.
     with suppress(OSError):
-        (root / ".dfer").mkdir(exist_ok=True)
-    # A read-only root's index lies in the cache, under a name that tells roots apart.
-    digest = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dfer" / "index" / digest
-    places = [folder / f"{name}.safetensors" for folder in (root / ".dfer", cache)]
+        beside.mkdir(exist_ok=True)
+    places = [folder / f"{name}.safetensors" for folder in (beside, cache)]
     for place in places:
         found = _load(place, root)
         if found is not None and wanted in (None, found.clips):
@@ -136,9 +145,9 @@ def _open(
             write_atomically(place, content)
         except InputError:
             continue
-        return _load(place, root, fresh=True) or _parse(np.frombuffer(content, np.uint8), root)[0]
+        return _load(place, root, fresh=True) or _parse(np.frombuffer(content, np.uint8), root, name)[0]
     _log.warning("the index of %s can be saved neither there nor in %s; it is made again each time", root, cache)
-    return _parse(np.frombuffer(content, np.uint8), root)[0]
+    return _parse(np.frombuffer(content, np.uint8), root, name)[0]
 
 
 def _walk(root: Path, folder: str, depth: int) -> tuple[list[str], list[str]]:
@@ -219,7 +228,7 @@ def _chunks(items: Sequence[str], size: int) -> Iterable[list[str]]:
 def _load(path: Path, root: Path, fresh: bool = False) -> ClipIndex | None:
     """Open a saved index; None where there is none, or a damaged, older or stale one."""
     try:
-        found, shelves, stamps = _parse(np.memmap(path, np.uint8, mode="r"), root)
+        found, shelves, stamps = _parse(np.memmap(path, np.uint8, mode="r"), root, path.stem)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     places = [*shelves, *found.clips]
@@ -231,7 +240,7 @@ def _load(path: Path, root: Path, fresh: bool = False) -> ClipIndex | None:
     return found if np.array_equal(current, stamps) else None
 
 
-def _parse(whole: NDArray[np.uint8], root: Path) -> tuple[ClipIndex, list[str], NDArray[np.int64]]:
+def _parse(whole: NDArray[np.uint8], root: Path, name: str) -> tuple[ClipIndex, list[str], NDArray[np.int64]]:
     """Cut the arrays out of a safetensors file without copying them."""
     data = np.asarray(whole)
     size = int(data[:8].view(np.uint64)[0])
@@ -240,14 +249,18 @@ def _parse(whole: NDArray[np.uint8], root: Path) -> tuple[ClipIndex, list[str], 
         raise ValueError(f"an index of another format than {_FORMAT}")
     kinds = {"I32": np.int32, "I64": np.int64, "U8": np.uint8}
     arrays = {}
-    for name, about in header.items():
+    for key, about in header.items():
         start, end = (8 + size + offset for offset in about["data_offsets"])
-        arrays[name] = data[start:end].view(kinds[about["dtype"]]).reshape(about["shape"])
-    clips, shelves = (_split(arrays[name]) for name in ("clips", "shelves"))
-    found = ClipIndex(root, tuple(clips), arrays["counts"], arrays["kinds"], arrays["names"], arrays["ends"])
-    if not len(clips) == len(found.counts) == len(found.kinds) == len(found._ends):
+        arrays[key] = data[start:end].view(kinds[about["dtype"]]).reshape(about["shape"])
+    clips, shelves = (_split(arrays[key]) for key in ("clips", "shelves"))
+    stamps = arrays["stamps"]
+    found = ClipIndex(
+        *(root, name, tuple(clips), arrays["counts"], arrays["kinds"], stamps[len(shelves) :]),
+        *(arrays["names"], arrays["ends"]),
+    )
+    if not len(clips) == len(found.counts) == len(found.kinds) == len(found.stamps) == len(found._ends):
         raise ValueError("an index whose parts do not match")
-    return found, shelves, arrays["stamps"]
+    return found, shelves, stamps
 
 
 def _split(blob: NDArray[np.uint8]) -> list[str]:

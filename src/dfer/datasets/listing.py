@@ -42,18 +42,18 @@ class Listing(NamedTuple):
             [problem for problem in self.problems if not problem.clip_id or problem.clip_id not in excluded],
         )
 
-    def checked(self, source: Path, check: str) -> list[Listed]:
+    def checked(self, source: Path, what: str) -> list[Listed]:
         """Give the clips of a listing that has no problem.
 
         Args:
-            check: the command that lists all problems.
+            what: the data set's name and place, as `dfer data check` takes them.
 
         Raises:
             InputError: the first problem, and how many more there are; or the listing is empty.
         """
         if self.problems:
             more = len(self.problems) - 1
-            rest = f" ({more} more; `{check}` lists them)" if more else ""
+            rest = f" ({more} more; `dfer data check {what}` lists them)" if more else ""
             raise InputError(f"{self.problems[0]}{rest}")
         if not self.clips:
             raise InputError(f"{source} lists no clip; restore the file that came with the data set")

@@ -23,7 +23,13 @@ class FrameSampler(Protocol):
 
 
 class PixelTransform(Protocol):
-    """Makes the clip: ``(T frames of (H, W, 3) uint8, generator) -> (T, 3, S, S)`` uint8, one draw per clip."""
+    """Makes the clip: ``(T frames of (H, W, 3) uint8, generator) -> (T, 3, S, S)`` uint8, one draw per clip.
+
+    ``needed_size`` is the side from which a frame is large enough that nothing is enlarged; None: as large as it is.
+    """
+
+    @property
+    def needed_size(self) -> int | None: ...
 
     def __call__(self, frames: Sequence[Frame], rng: np.random.Generator) -> Tensor: ...
 
@@ -38,6 +44,11 @@ class ClipTransform:
     def __init__(self, sample: FrameSampler, pixels: PixelTransform) -> None:
         self.sample = sample
         self.pixels = pixels
+
+    @property
+    def needed_size(self) -> int | None:
+        """The side from which frames are large enough; None where only whole ones will do."""
+        return self.pixels.needed_size
 
     def __call__(
         self, count: int, read: Callable[[NDArray[np.int64]], Sequence[Frame]], rng: np.random.Generator

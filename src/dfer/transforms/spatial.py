@@ -1,5 +1,6 @@
 """The pixels of a clip: crop, antialiased resize, flip, colour; one draw of parameters per clip."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -93,6 +94,11 @@ class TrainPixels:
         self.flip = flip
         self.jitter = jitter
 
+    @property
+    def needed_size(self) -> int:
+        """The side from which the smallest square crop is not enlarged."""
+        return math.ceil(self.size / math.sqrt(self.crop_scale[0]))
+
     def __call__(self, frames: Sequence[Frame], rng: np.random.Generator) -> Tensor:
         box = draw_box(self.crop_scale, rng)
         mirrored = rng.random() < self.flip
@@ -110,6 +116,11 @@ class EvalPixels:
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         self.size = size
+
+    @property
+    def needed_size(self) -> int:
+        """The side from which a frame is not enlarged."""
+        return self.size
 
     def __call__(self, frames: Sequence[Frame], rng: np.random.Generator) -> Tensor:
         return resize(frames, self.size)

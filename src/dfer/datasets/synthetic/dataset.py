@@ -115,7 +115,14 @@ class SyntheticFaces(ClipDataset):
         self.drawn_from = seed
         self.truth = make_truth(split, self.knobs.clips[split == "test"], self.knobs, seed)
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
+        counts = self.truth["frames"].to_numpy(np.int64)
+        self._drawing = _Drawing(self.truth.to_dict("records"), split, size, self.knobs, seed)
+        file = None
+        if cache:
+            what = {"version": GENERATOR_VERSION, "split": split, "size": size, "seed": seed}
+            file = cached_frames(what | dataclasses.asdict(self.knobs), counts, size, self._drawing)
         super().__init__(
+            source=_DrawnFrames(self._drawing, counts, file),
             labels=BASIC,
             targets=self.truth["label"].to_numpy(np.int64),
             clip_ids=[f"{split}-{row:05d}" for row in range(len(self.truth))],
@@ -124,46 +131,47 @@ class SyntheticFaces(ClipDataset):
                 "class": "SyntheticFaces",
                 "args": {"size": size, "seed": seed, "preset": preset, **plain, "cache": cache},
             },
+            groups=self.truth["identity"].to_numpy().astype(np.str_),
         )
-        self._records = self.truth.to_dict("records")
-        self._counts = self.truth["frames"].to_numpy(np.int64)
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._pages: NDArray[np.uint8] | None = None
-        self._file: Path | None = None
-        if cache:
-            what = {"version": GENERATOR_VERSION, "split": split, "size": size, "seed": seed}
-            self._file = cached_frames(what | dataclasses.asdict(self.knobs), self._counts, size, _Drawn(self))
-
-    def frame_count(self, row: int) -> int:
-        """Count the frames of a clip."""
-        return int(self._counts[row])
-
-    def read(self, row: int, wanted: NDArray[np.int64]) -> Sequence[Frame]:
-        """Take frames from the cache, or draw them."""
-        if self._file is None:
-            return list(self.draw(row, wanted))
-        if self._pages is None:
-            self._pages = np.memmap(self._file, np.uint8, "r").reshape(-1, self.size, self.size, 3)
-        return [np.array(self._pages[self._starts[row] + index]) for index in wanted]
 
     def draw(self, row: int, wanted: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Draw a clip, or some frames of it, ``(T, S, S, 3)``."""
-        return draw_clip(self._records[row], self.split, row, self.size, self.knobs, self.drawn_from, wanted)  # type: ignore[arg-type]
-
-    def groups(self) -> NDArray[np.str_]:
-        """Name the face of each clip; none is in both splits."""
-        return self.truth["identity"].to_numpy().astype(np.str_)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pages": None}  # a worker maps the file itself; pickling a map would copy it
+        return self._drawing.draw(row, wanted)
 
 
-class _Drawn(Dataset[NDArray[np.uint8]]):
-    def __init__(self, faces: SyntheticFaces) -> None:
-        self.faces = faces
+class _Drawing(Dataset[NDArray[np.uint8]]):
+    """Item = one clip as it is drawn."""
+
+    def __init__(self, records: list[dict[Any, Any]], split: Split, size: int, knobs: Knobs, seed: int) -> None:
+        self.records, self.split, self.size, self.knobs, self.seed = records, split, size, knobs, seed
 
     def __len__(self) -> int:
-        return len(self.faces)
+        return len(self.records)
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        return self.faces.draw(row)
+        return self.draw(row)
+
+    def draw(self, row: int, wanted: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        return draw_clip(self.records[row], self.split, row, self.size, self.knobs, self.seed, wanted)
+
+
+class _DrawnFrames:
+    """Frames from the cache, or drawn whenever they are read."""
+
+    def __init__(self, drawing: _Drawing, counts: NDArray[np.int64], file: Path | None) -> None:
+        self.drawing, self.counts, self.file = drawing, counts, file
+        self.starts = np.cumsum(counts) - counts
+        self.pages: NDArray[np.uint8] | None = None
+
+    def frame_count(self, row: int) -> int:
+        return int(self.counts[row])
+
+    def read(self, row: int, wanted: NDArray[np.int64], size: int | None = None) -> Sequence[Frame]:
+        if self.file is None:
+            return list(self.drawing.draw(row, wanted))
+        if self.pages is None:
+            self.pages = np.memmap(self.file, np.uint8, "r").reshape(-1, self.drawing.size, self.drawing.size, 3)
+        return [np.array(self.pages[self.starts[row] + index]) for index in wanted]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "pages": None}  # a worker maps the file itself; pickling a map would copy it
