@@ -14,7 +14,7 @@ from dfer.errors import ItemError
 
 def files(trees: Any, *names: str) -> ClipFiles:
     index = index_listed(trees.root, "x", names)
-    return ClipFiles(index, [Listed(name, "sad", "") for name in names], range(len(names)), "check it")
+    return ClipFiles(index, [Listed(name, "sad", "") for name in names], range(len(names)), "it")
 
 
 def greys(read: list[Any]) -> list[int]:
@@ -92,7 +92,7 @@ def test_a_video_that_breaks_later_names_the_clip(trees: Any) -> None:
     trees.video(trees.root / "b.mp4", 11)
     found = files(trees, "b.mp4")
     Path(trees.root / "b.mp4").write_text("gone")
-    with pytest.raises(ItemError, match=r"clip b.mp4: .*`check it --decode`"):
+    with pytest.raises(ItemError, match=r"clip b.mp4: .*`dfer data check it --decode`"):
         found.read(0, np.arange(3))
 
 

@@ -43,5 +43,5 @@ def test_a_broken_fold_leaves_the_others(trees: Any) -> None:
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "SyntheticFaces"])
 def test_an_empty_place_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not found|holds no|does not exist|is a folder"):
+    with pytest.raises(InputError, match=r"not found|holds no|does not exist|is a folder"):
         DATASETS[name].survey(tmp_path)

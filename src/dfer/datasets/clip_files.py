@@ -46,6 +46,7 @@ class ClipFiles:
         self.clip_ids = tuple(clip.clip_id for clip in clips)
         self.entries = np.array(entries, np.int64)
         self.what = what
+        self._check = f"dfer data check {what}"
         # In shared memory, so that what a worker met is known to all.
         self.skipped = torch.zeros(len(clips), dtype=torch.int32)
         self.skipped.share_memory_()  # type: ignore[no-untyped-call]
@@ -63,7 +64,7 @@ class ClipFiles:
             where = f", first at {bad[0][0].where}" if bad[0][0].where else ""
             raise ItemError(
                 f"{len(bad)} of {len(clips)} clips below {self.index.root} cannot be used: {kinds}: {names}{where}; "
-                f"restore them, or run `dfer data check {self.what}` and pass the list that it writes as exclude"
+                f"restore them, or run `{self._check}` and pass the list that it writes as exclude"
             )
 
     def frame_count(self, row: int) -> int:
@@ -93,9 +94,7 @@ class ClipFiles:
             try:
                 return read_frames(Path(self.index.path(entry)), wanted)
             except ItemError as error:
-                raise ItemError(
-                    f"clip {self.clip_ids[row]}: {error} (`dfer data check {self.what} --decode` lists all)"
-                ) from error
+                raise ItemError(f"clip {self.clip_ids[row]}: {error} (`{self._check} --decode` lists all)") from error
         folder, names = self.index.path(entry), self.index.frame_names(entry)
         frames: dict[int, Frame | None] = {}
 
@@ -121,7 +120,7 @@ class ClipFiles:
         what = f"clip {self.clip_ids[row]}: {len(names)} of {wanted} wanted frames cannot be read ({names[0]}"
         if 2 * len(names) >= wanted:
             raise ItemError(
-                f"{what}, below {self.index.root}); restore them, or run `dfer data check {self.what} --decode` and pass the list "
+                f"{what}, below {self.index.root}); restore them, or run `{self._check} --decode` and pass the list "
                 "that it writes as exclude"
             )
         if not self.skipped[row]:
