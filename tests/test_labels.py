@@ -10,14 +10,19 @@ def test_the_seven_are_in_dfews_order() -> None:
 
 
 def test_every_expression_has_a_short_name_and_its_own_colour() -> None:
-    assert set(SHORT) == set(COLOURS) == set(EXTENDED)
-    assert len(set(SHORT.values())) == len(set(COLOURS.values())) == 11
+    assert set(SHORT) == set(COLOURS) == {*EXTENDED, "calm"}
+    assert len(set(SHORT.values())) == len(set(COLOURS.values())) == 12
 
 
 def test_names_of_all_data_sets_are_known() -> None:
     mafw = "anger disgust fear happiness neutral sadness surprise contempt anxiety helplessness disappointment"
     assert {canonical(name) for name in mafw.split()} == set(EXTENDED)
     assert {canonical(name) for name in ("Hap", "Sad", "Neu", "Ang", "Sur", "Dis", "Fea")} == set(BASIC)
+    ravdess = "neutral calm happy sad angry fearful disgust surprised"
+    assert {canonical(name) for name in ravdess.split()} == {*BASIC, "calm"}
+    assert [canonical(name) for name in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")] == [
+        *("angry", "disgust", "fear", "happy", "neutral", "sad")
+    ]
 
 
 def test_map_there_and_back() -> None:

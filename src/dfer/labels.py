@@ -23,6 +23,7 @@ SHORT: Final = MappingProxyType(
         "anxiety": "Anx",
         "helplessness": "Hel",
         "disappointment": "Dpt",
+        "calm": "Clm",
     }
 )
 
@@ -39,6 +40,7 @@ COLOURS: Final = MappingProxyType(
         "anxiety": "#5e3c99",
         "helplessness": "#b2abd2",
         "disappointment": "#1b1b1b",
+        "calm": "#f0e442",
     }
 )
 """One colour per expression (Okabe-Ito first), the same in every figure."""
@@ -51,6 +53,10 @@ _SYNONYMS: Final = MappingProxyType(
         "surprised": "surprise",
         "disgusted": "disgust",
         "fearful": "fear",
+        "contemptuous": "contempt",
+        "anxious": "anxiety",
+        "helpless": "helplessness",
+        "disappointed": "disappointment",
         "hap": "happy",
         "neu": "neutral",
         "ang": "angry",

@@ -1,6 +1,6 @@
 """Small trees in the exact layouts of the data sets; the grey value of a frame tells its number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,43 @@ class Trees:
         path = root / "clips.csv"
         path.write_bytes(text.encode())
         return path
+
+    def videos(self, paths: Iterable[Path], frames: int = 3) -> None:
+        """The same short video at all of these places."""
+        made = self.video(self.root / "one.mp4", frames).read_bytes()
+        (self.root / "one.mp4").unlink()
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(made)
+
+    def ravdess(self, actors: Iterable[int] = range(1, 25), folder: str = "Actor_{:02d}", start: str = "02-01") -> Path:
+        """Of each actor one clip of each of the eight emotions."""
+        root = self.root / "RAVDESS"
+        names = [(a, f"{start}-{e:02d}-01-01-01-{a:02d}.mp4") for a in actors for e in range(1, 9)]
+        self.videos(root / folder.format(actor) / name for actor, name in names)
+        return root
+
+    def crema_d(self, folder: str = "VideoFlash", suffix: str = ".flv") -> Path:
+        """Of every fourth of the 91 actors one clip of each emotion; and the videos that are known to be bad."""
+        root = self.root / "CREMA-D"
+        names = [f"{a}_DFA_{e}_XX" for a in range(1001, 1092, 4) for e in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")]
+        names += ["1076_MTI_NEU_XX", "1076_MTI_SAD_XX", "1064_TIE_SAD_XX", "1064_IEO_DIS_MD"]
+        self.videos(root / folder / f"{name}{suffix}" for name in names)
+        return root
+
+    def ckplus(self, subjects: int = 21, images: str = "cohn-kanade-images", labels: str = "Emotion") -> Path:
+        """Of subject i the sequences 001, with the label i % 7 + 1, and 002, without one."""
+        root = self.root / "CK+"
+        for i in range(subjects):
+            for sequence in ("001", "002"):
+                stem = f"S{10 + i:03d}_{sequence}"
+                place = stem.replace("_", "/")
+                self.clip(root / images / place, [f"{stem}_{n:08d}.png" for n in range(1, 5)])
+                (root / labels / place).mkdir(parents=True)
+                if sequence == "001":
+                    text = f"   {i % 7 + 1:.7e}\n"
+                    (root / labels / place / f"{stem}_00000004_emotion.txt").write_text(text)
+        return root
 
 
 @pytest.fixture
