@@ -21,6 +21,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from dfer.datasets.base import ClipDataset
 from dfer.datasets.face_record import read_faces
 from dfer.datasets.synthetic.mark import is_drawn
 from dfer.errors import InputError
@@ -87,6 +88,8 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     write_atomically(folder.config, configured.text)
     if state == "finished":
         return folder
+    if reads := about["data"]["reads"]:
+        print(f"training clips are read from {reads}", file=sys.stderr)
     ckpt = str(folder.resume_state) if resume else None
     with _terminable(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # tips about workers and precision
@@ -202,6 +205,7 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
             "class_counts": dict(zip(train.labels, train.class_counts.tolist())),
             "drawn": description["class"] == "SyntheticFaces" or bool(root and is_drawn(Path(root))),
             "faces": read_faces(Path(root)) if root else None,
+            "reads": _reads(train),
         },
         "sampling": data.sampling,
         "input_spec": {
@@ -212,6 +216,12 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
         "batch_size": data.batch_size,
         "workers": data.workers,
     }
+
+
+def _reads(train: ClipDataset) -> str | None:
+    """Say what the training frames are read from, where their source tells."""
+    tell = getattr(train.source, "reads", None)
+    return None if tell is None else str(tell(train.transform.needed_size))
 
 
 def _hardware() -> str:
