@@ -32,12 +32,14 @@ class Survey:
     Args:
         media: of the data set's kinds, such as ``frames``; empty where there is one kind alone.
         labels: class names, in the order of every `Part.published`.
+        published: clips per class over all test sets, for data sets of which nothing more is published.
     """
 
     media: str
     labels: tuple[str, ...]
     index: ClipIndex
     parts: list[Part]
+    published: tuple[int, ...] | None = None
 
     def entries(self) -> list[int]:
         """Give the entries in the index that some set uses, ascending."""
