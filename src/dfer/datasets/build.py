@@ -1,14 +1,18 @@
 """A data set from its plain description, and the names of all data sets."""
 
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from dfer.datasets.base import ClipDataset
+from dfer.datasets.ckplus import CKPlus
+from dfer.datasets.crema_d import CREMAD
 from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
 from dfer.datasets.ferv39k import FERV39k
 from dfer.datasets.folder import FolderClips
+from dfer.datasets.ravdess import RAVDESS
 from dfer.datasets.synthetic import SyntheticFaces
 from dfer.errors import InputError
 from dfer.transforms.presets import ClipTransform
@@ -16,6 +20,9 @@ from dfer.transforms.presets import ClipTransform
 DATASETS: dict[str, type[ClipDataset]] = {
     "DFEW": DFEW,
     "FERV39k": FERV39k,
+    "RAVDESS": RAVDESS,
+    "CREMAD": CREMAD,
+    "CKPlus": CKPlus,
     "FolderClips": FolderClips,
     "CSVClips": CSVClips,
     "SyntheticFaces": SyntheticFaces,
@@ -23,19 +30,20 @@ DATASETS: dict[str, type[ClipDataset]] = {
 
 
 def full_name(name: str) -> str:
-    """Find a data set's name however it is capitalised, also by its layout's name (``folder``, ``csv``).
+    """Find a data set's name however it is written, also by its layout's name (``folder``, ``csv``).
 
     Raises:
         InputError: there is none; the nearest names are listed.
 
     Example:
-        >>> full_name("dfew"), full_name("folder")
-        ('DFEW', 'FolderClips')
+        >>> full_name("dfew"), full_name("folder"), full_name("CREMA-D"), full_name("ck+")
+        ('DFEW', 'FolderClips', 'CREMAD', 'CKPlus')
     """
+    plain = re.sub("[-_ ]", "", name.lower()).replace("+", "plus")
     known = {key.lower(): key for key in DATASETS} | {key.lower().removesuffix("clips"): key for key in DATASETS}
-    if name.lower() in known:
-        return known[name.lower()]
-    near = dict.fromkeys(known[match] for match in get_close_matches(name.lower(), known, cutoff=0.5))
+    if plain in known:
+        return known[plain]
+    near = dict.fromkeys(known[match] for match in get_close_matches(plain, known, cutoff=0.5))
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(DATASETS)}"
     raise InputError(f"there is no data set {name!r}; {hint}")
 
