@@ -8,7 +8,7 @@ import pytest
 
 from dfer.errors import ItemError
 from dfer.video import container as module
-from dfer.video.container import container_format, opened, shown
+from dfer.video.container import container_format, opened
 from dfer.video.decode import frame_count
 from dfer.video.stream import open_stream
 
@@ -19,14 +19,6 @@ from dfer.video.stream import open_stream
 )
 def test_no_reader_for_what_is_no_container(head: bytes) -> None:
     assert container_format(head) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "line"), [("a b.mp4", "a b.mp4"), ("a\nb\t\x1b[31m.mp4", r"a\nb\t\x1b[31m.mp4"), ("😀é", "😀é")]
-)
-def test_a_name_stays_on_one_line(name: str, line: str) -> None:
-    assert shown(name) == line
-    shown("\udcff").encode()  # a byte that is no letter can be printed
 
 
 def test_a_name_with_a_zero_byte() -> None:
@@ -96,7 +88,7 @@ def test_a_disk_that_fails(
 ) -> None:
     path = video("mkv", options={"cluster_size_limit": "2000"})
     monkeypatch.setattr(module, "BUFFER", 16384)
-    monkeypatch.setattr(module, "_regular_file", lambda path: FailingDisk(path))
+    monkeypatch.setattr(module, "open_regular", lambda path: FailingDisk(path))
     for use in (frame_count, streamed):
         FailingDisk.left = left
         with pytest.raises(ItemError, match=f"cannot read {path}: Input/output error"):

@@ -1,7 +1,6 @@
 """Opening a video file without trusting it: no other file, no blocking, no more memory than it is worth."""
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EINVAL
@@ -14,14 +13,15 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dfer.errors import ItemError
-from dfer.video.images import Frame
+from dfer.video.images import MOST_PIXELS, Frame
 from dfer.video.mp4_boxes import check_boxes
+from dfer.video.regular_file import open_regular
+from dfer.video.regular_file import shown as shown
 
 av.logging.set_level(None)  # what is wrong with a file is said by the error, once
 
 HEAD = 512
 BUFFER = 1 << 17
-MOST_PIXELS = 8192 * 4320
 MARGIN = 1 << 16  # decoders pad a frame; its true size is checked by us
 UNDECLARED = ("flv", "mpeg", "mpegts")  # whose streams turn up late, past the limit on pixels
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp", b"moof", b"sidx"}
@@ -32,13 +32,6 @@ SIGNATURES = {
     b"OggS": "ogg",
     b"\x30\x26\xb2\x75": "asf",
     b"GIF8": "gif",
-}
-KINDS = {
-    stat.S_IFDIR: "Is a directory",
-    stat.S_IFIFO: "it is a pipe, not a file",
-    stat.S_IFSOCK: "it is a socket, not a file",
-    stat.S_IFCHR: "it is a device, not a file",
-    stat.S_IFBLK: "it is a device, not a file",
 }
 
 
@@ -58,16 +51,6 @@ def container_format(head: bytes) -> str | None:
     if head[:1] == b"G" and head[188:189] == b"G":
         return "mpegts"
     return SIGNATURES.get(head[:4])
-
-
-def shown(path: Path | str) -> str:
-    """Write a path on one line: what cannot be printed is escaped.
-
-    Example:
-        >>> shown("two\\nlines.mp4")
-        'two\\\\nlines.mp4'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 @contextmanager
@@ -99,7 +82,7 @@ def opened(path: Path, pixels: int = MOST_PIXELS) -> Iterator[tuple[Any, Any]]:
         ItemError: no regular file, no video, no moving picture, no decoder, or frames that are too large.
     """
     with blamed(path):
-        file = _regular_file(path)
+        file = open_regular(path)
     disk = _Disk(file)
     with file:
         try:
@@ -132,14 +115,6 @@ def upright(frame: Any, reformatter: Any = None, size: tuple[int, int] | None = 
     rgb = (reformatter or VideoReformatter()).reformat(frame, width, height, "rgb24").to_ndarray()
     pixels: Frame = np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
     return pixels
-
-
-def _regular_file(path: Path) -> BinaryIO:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):  # asked before opening: a pipe would block, some devices act
-        raise ItemError(f"cannot read {shown(path)}: {KINDS.get(stat.S_IFMT(mode), 'it is not a file')}")
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    return os.fdopen(handle, "rb", buffering=0)
 
 
 class _Disk:

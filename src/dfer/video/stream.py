@@ -13,8 +13,8 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from dfer.errors import ItemError
-from dfer.video.container import MOST_PIXELS, announced_frames, blamed, check_size, opened, shown, upright
-from dfer.video.images import Frame
+from dfer.video.container import announced_frames, blamed, check_size, opened, shown, upright
+from dfer.video.images import MOST_PIXELS, Frame
 from dfer.video.stamps import Stamps, Stretch
 
 USUAL_RATE = 25.0  # where the file does not say
