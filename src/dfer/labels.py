@@ -40,7 +40,7 @@ COLOURS: Final = MappingProxyType(
         "anxiety": "#5e3c99",
         "helplessness": "#b2abd2",
         "disappointment": "#1b1b1b",
-        "calm": "#f0e442",
+        "calm": "#3f2fd6",
     }
 )
 """One colour per expression (Okabe-Ito first), the same in every figure."""

@@ -1,25 +1,20 @@
 """Raw videos below a folder: which there are, and what their places or names say of them."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from dfer.datasets import crema_d, ravdess
 from dfer.datasets.index import VIDEOS, natural_key
+from dfer.datasets.named_clips import walk
 from dfer.datasets.synthetic.mark import MARK
 from dfer.errors import InputError
 from dfer.labels import canonical
 from dfer.video.container import shown
 
-RAVDESS_EMOTIONS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-CREMA_D_BAD: Final = ("1064_IEO_DIS_MD", "1064_TIE_SAD_XX", "1076_MTI_NEU_XX", "1076_MTI_SAD_XX")
-"""Videos of CREMA-D that are known to be broken or wrongly cut."""
 RESERVED: Final = ("clips.csv", "dropped.csv", "faces.jpg", "faces.json", MARK)
-
-_RAVDESS = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
-_CREMA_D = re.compile(r"(\d{4})_[A-Z]{3}_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:XX|LO|MD|HI|X)")
 
 
 class Known(NamedTuple):
@@ -63,19 +58,9 @@ def find_videos(root: Path) -> list[str]:
         InputError: there is none, or a folder cannot be looked into.
     """
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"cannot look into {shown(error.filename)}: {error.strerror}; make it readable") from error
-
-    found, seen = [], set()
-    for place, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not _is_stray(name)]
-        below = Path(place).relative_to(root)
-        found += [(below / name).as_posix() for name in files if name.lower().endswith(VIDEOS) and not _is_stray(name)]
+    found = []
+    for below, _, files in walk(root):
+        found += [(below / name).as_posix() for name in files if name.lower().endswith(VIDEOS)]
     if not found:
         raise InputError(
             f"{root} holds no video ({', '.join(kind[1:] for kind in VIDEOS)}); give the folder above them"
@@ -143,15 +128,15 @@ def _ravdess(videos: Sequence[str]) -> Reading:
     kept: dict[str, str] = {}
     stems = {video: PurePosixPath(video).stem for video in videos}
     for video in sorted(videos, key=lambda video: not stems[video].startswith("02")):
-        found = _RAVDESS.fullmatch(stems[video])
-        if found is None:
+        found = ravdess.parse(stems[video])
+        if isinstance(found, str):
             reading[video] = Unfit("not named as in RAVDESS")
-        elif found[1] == "03":
+        elif found.modality == "03":
             reading[video] = Unfit("sound only, says its name", by_rule=True)
         elif (first := kept.setdefault(stems[video][3:], video)) != video:
             reading[video] = Unfit(f"the picture of {shown(first)}", by_rule=True)
         else:
-            reading[video] = Known(canonical(RAVDESS_EMOTIONS[int(found[3]) - 1]), subject=found[7])
+            reading[video] = Known(found.label, subject=found.actor)
     return reading
 
 
@@ -161,15 +146,15 @@ def _crema_d(videos: Sequence[str]) -> Reading:
     kept: dict[str, str] = {}
     for video in videos:
         stem = PurePosixPath(video).stem
-        found = _CREMA_D.fullmatch(stem)
-        if found is None:
+        found = crema_d.parse(stem)
+        if isinstance(found, str):
             reading[video] = Unfit("not named as in CREMA-D")
-        elif stem in CREMA_D_BAD:
+        elif stem in crema_d.KNOWN_BAD:
             reading[video] = Unfit("known to be bad", by_rule=True)
         elif (first := kept.setdefault(stem, video)) != video:
             reading[video] = Unfit(f"the picture of {shown(first)}", by_rule=True)
         else:
-            reading[video] = Known(canonical(found[2]), subject=found[1])
+            reading[video] = Known(found.label, subject=found.actor)
     return reading
 
 
@@ -227,7 +212,3 @@ def _plain(name: str) -> str:
     """Replace what a list of clips, one a line, could not hold."""
     name = "".join(letter if letter.isprintable() and letter != "\\" else "_" for letter in name).strip()
     return "_" + name[1:] if not name or name[0] in ".@" else name
-
-
-def _is_stray(name: str) -> bool:
-    return name.startswith((".", "@")) or name == "__MACOSX"
