@@ -134,6 +134,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run(tiny(write_clips(folder / "clips")), folder / "run")
 
 
+@pytest.fixture(scope="session")
+def exported(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Write that run's model as ``dfer export`` does, ``onnx`` or ``openvino``, once; look, do not touch."""
+    made: dict[str, Path] = {}
+
+    def make(format: str) -> Path:
+        from dfer.export.command import FORMATS, export
+
+        if format not in made:
+            path = (tmp_path_factory.mktemp("exported") / "mine").with_suffix(FORMATS[format].suffixes[-1])
+            assert export(finished.path, format=format, out=path) == 0
+            made[format] = path
+        return made[format]
+
+    return make
+
+
 @pytest.fixture
 def own_run(finished: RunFolder, tmp_path: Path) -> RunFolder:
     """A copy of that run, to damage."""

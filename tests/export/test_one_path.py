@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from dfer.evaluation.predict import predict
 from dfer.evaluation.source import Source
-from dfer.export.command import export
 from dfer.inference.classifier import load_classifier
 from dfer.models.engines import Engine, open_onnx, open_openvino
 from dfer.predictions import Predictions
@@ -20,15 +18,13 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 
-@pytest.mark.parametrize(
-    ("format", "name", "opened"), [("onnx", "model.onnx", open_onnx), ("openvino", "model.xml", open_openvino)]
-)
+@pytest.mark.parametrize(("format", "opened"), [("onnx", open_onnx), ("openvino", open_openvino)])
 def test_an_exported_run_gives_what_its_evaluation_gave(
-    format: Any, name: str, opened: Callable[[Path], Engine], finished: RunFolder, tmp_path: Path
+    format: str, opened: Callable[[Path], Engine], finished: RunFolder, exported: Callable[[str], Path]
 ) -> None:
     pytest.importorskip("openvino")
-    export(finished.path, format=format, out=tmp_path / name)
-    source, engine, classifier = Source.open(finished), opened(tmp_path / name), load_classifier(tmp_path / name)
+    path = exported(format)
+    source, engine, classifier = Source.open(finished), opened(path), load_classifier(path)
     test = source.clips("test")
     now = predict(source.loaded.model, test)
     clips = np.stack([test[row].clip.transpose(0, 1).numpy() for row in range(len(test))])  # (N, 3, T, S, S)

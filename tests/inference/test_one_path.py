@@ -52,29 +52,26 @@ def evaluated(finished: RunFolder, videos: Path) -> dict[Path, np.ndarray]:
     return {videos / str(name): share for name, share in zip(found.clip_id, shares)}
 
 
-def run_folder(run: RunFolder, folder: Path) -> Path:
+Export = Callable[[str], Path]
+
+
+def run_folder(run: RunFolder, exported: Export) -> Path:
     return run.path
 
 
-def safetensors(run: RunFolder, folder: Path) -> Path:
+def safetensors(run: RunFolder, exported: Export) -> Path:
     return run.checkpoint("best")
 
 
-def onnx(run: RunFolder, folder: Path) -> Path:
-    from dfer.export.command import export
-
-    assert export(run.path, format="onnx", out=folder / "model.onnx") == 0
-    return folder / "model.onnx"
+def onnx(run: RunFolder, exported: Export) -> Path:
+    return exported("onnx")
 
 
-def openvino(run: RunFolder, folder: Path) -> Path:
-    from dfer.export.command import export
-
-    assert export(run.path, format="openvino", out=folder / "model.xml") == 0
-    return folder / "model.xml"
+def openvino(run: RunFolder, exported: Export) -> Path:
+    return exported("openvino")
 
 
-WAYS: list[tuple[Callable[[RunFolder, Path], Path], float]] = [
+WAYS: list[tuple[Callable[[RunFolder, Export], Path], float]] = [
     (run_folder, 1e-6),
     (safetensors, 1e-6),
     (onnx, 1e-4),
@@ -92,13 +89,13 @@ def said(timeline: Timeline) -> np.ndarray:
 
 @pytest.mark.parametrize(("way", "tolerance"), WAYS, ids=lambda one: getattr(one, "__name__", ""))
 def test_a_model_says_of_a_clip_what_its_evaluation_says(
-    way: Callable[[RunFolder, Path], Path],
+    way: Callable[[RunFolder, Export], Path],
     tolerance: float,
     finished: RunFolder,
     evaluated: dict[Path, np.ndarray],
-    tmp_path: Path,
+    exported: Export,
 ) -> None:
-    pipeline = Pipeline.load(way(finished, tmp_path), detector="whole_frame", device="cpu", window=None, min_seconds=0)
+    pipeline = Pipeline.load(way(finished, exported), detector="whole_frame", device="cpu", window=None, min_seconds=0)
     for video, wanted in evaluated.items():
         np.testing.assert_allclose(said(pipeline(video)), wanted, atol=tolerance, err_msg=str(video))
 
