@@ -27,21 +27,24 @@ def test_whole_data_sets_pass(trees: Any, found: Any) -> None:
     file = trees.csv("clip,label,split\na,sad,train\nb,happy,test\n")
     for name, root in [("dfew", trees.dfew()), ("ferv39k", trees.ferv39k()), ("folder", trees.folder()), ("csv", file)]:
         status, said, written = found(name, root, decode=True)
-        assert (status, said["problems"], written, said["list"]) == (0, [], "", None), name
+        assert (status, said["problems"], said["right"], written) == (0, [], True, ""), name
+        assert "what to leave out" not in said["files"]
         assert all(sum(part["counts"]) for part in said["sets"].values())
 
 
-def test_the_table(trees: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+def test_what_a_person_reads(trees: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = trees.dfew()
-    assert check("DFEW", root) == 0
-    said = capsys.readouterr().out
-    assert "Hap" in said
-    assert "fold 5 test" in said
-    assert "2336" in said  # as published
-    assert "70 clips on disk, 210 frames" in said
-    assert "clips with fewer than 16 frames, which are repeated in order: 70" in said
-    assert "nothing is wrong" in said
+    assert check("DFEW", root, out=tmp_path / "x.txt") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"DFEW in {root}: nothing is wrong, but it is not as published"
+    assert "Hap" in said[1]
+    assert len(said) < 20  # ten sets do not scroll
+    assert any(line.split()[:4] == ["fold", "5", "test", "2/489"] for line in said)  # as published, where it differs
+    assert max(map(len, said[1:12])) < 80
+    assert "70 clips, 210 frames on disk (frames)" in said
+    assert "note: 70 clips have fewer than 16 frames, which are repeated in order" in said
+    assert "not looked for: unreadable frames (--decode), similar pictures (--similar)" in said
+    assert said[-1].startswith(f"see {tmp_path / 'x.svg'} (classes and lengths)")
 
 
 def test_it_goes_on_past_bad_lines_and_lists_them_all(trees: Any, found: Any) -> None:
@@ -49,10 +52,10 @@ def test_it_goes_on_past_bad_lines_and_lists_them_all(trees: Any, found: Any) ->
     train = set_path(root, "train", 2)
     train.write_text(train.read_text() + "9001,9\n9002,sad\nnonsense\n")
     status, said, written = found("dfew", root)
-    reasons = [problem["reason"] for problem in said["problems"]]
     places = [Path(problem["where"]).name for problem in said["problems"]]
     assert status == 3
-    assert any("label 9 of clip 09001" in reason for reason in reasons)
+    assert {problem["clip_id"] for problem in said["problems"]} == {"09001", "09002", ""}
+    assert all(problem["kind"] == "wrong lines in the annotation" for problem in said["problems"])
     assert {"set_2.csv:58", "set_2.csv:59", "set_2.csv:60"} <= set(places)
     assert "09001\t" in written
     assert f"# {train}:60: 'nonsense'" in written
@@ -111,7 +114,9 @@ def test_what_is_missing_empty_or_unreadable_and_the_list_as_exclude(trees: Any,
     assert reasons["00003"] == "not on disk"
     assert reasons["00004"] == "without a frame in its folder"
     assert "3 of 6 frames unreadable" in reasons["00005"]
-    assert "# 00006: 1 of 6 frames unreadable, neighbours stand in" in written
+    assert "(00005_00001.jpg to 00005_00003.jpg)" in reasons["00005"]
+    assert "# 1 unreadable frames in 1 clips, neighbours stand in: 00006" in written
+    assert said["unreadable"]["00006"]["unreadable"] == ["00006_00001.jpg"]
     for fold in (1, 2, 3, 4, 5):
         data = DFEW(root, "train", fold, exclude=tmp_path / "wrong.txt")
         assert not {"00003", "00004", "00005"} & set(data.clip_ids)
@@ -167,7 +172,10 @@ def test_a_list_is_written_here_unless_told_otherwise(
     trees.clip(root / "[/bold]" / "c", ["1.jpg"])
     assert check("folder", root) == 3
     assert "anger/[empty]\t" in (tmp_path / "check-FolderClips.txt").read_text()
-    assert "WRONG anger/[empty]: without a frame" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 thing is wrong, with 2 clips in all" in said
+    assert "WRONG 2 clips without a frame in its folder: " in said
+    assert "anger/[empty]" in said
 
 
 def test_wrong_questions(trees: Any, tmp_path: Path) -> None:
