@@ -24,10 +24,13 @@ class Trees:
         return np.full((size, size, 3), number * GREY_STEP, np.uint8)
 
     def clip(self, folder: Path, names: Sequence[str]) -> Path:
-        """Frames of these names; the n-th one, from 1, shows n."""
+        """Frames of these names; the n-th one, from 1, shows n; a comment in it makes its bytes the clip's own."""
         folder.mkdir(parents=True, exist_ok=True)
+        comment = str(folder.relative_to(self.root)).encode()
+        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
         for number, name in enumerate(names, 1):
-            (folder / name).write_bytes(simplejpeg.encode_jpeg(self.picture(number), quality=95))
+            data = simplejpeg.encode_jpeg(self.picture(number), quality=95)
+            (folder / name).write_bytes(data[:2] + segment + data[2:])
         return folder
 
     def video(self, path: Path, frames: int) -> Path:
