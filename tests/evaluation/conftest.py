@@ -8,6 +8,12 @@ import pytest
 from dfer.runs import RunFolder
 
 
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure runs without drawing their figures, which takes most of the time; other tests look at those."""
+    monkeypatch.setattr("dfer.evaluation.evaluate.write_report", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def parted(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run on the same clips, of a model that predicts three windows of each; look, do not touch."""

@@ -41,6 +41,7 @@ def test_the_temperature_is_fitted_on_the_held_out_clips_and_kept(finished: RunF
     assert found["temperature"] != 1.0
 
 
+@pytest.mark.usefixtures("unreported")
 def test_twice_gives_the_same(own_run: RunFolder) -> None:
     before = json.loads(own_run.evaluation.read_text())
     after = evaluate_run(own_run)
@@ -48,6 +49,7 @@ def test_twice_gives_the_same(own_run: RunFolder) -> None:
     assert list(after["intervals"]["war"]) == before["intervals"]["war"]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_data_that_moved_are_found(own_run: RunFolder, tmp_path: Path) -> None:
     old = Path(own_run.read_manifest()["data"]["description"]["args"]["root"])
     new = Path(shutil.copytree(old, tmp_path / "moved to ü"))
@@ -60,6 +62,7 @@ def test_data_that_moved_are_found(own_run: RunFolder, tmp_path: Path) -> None:
     assert evaluate_run(own_run, data=new)["metrics"] == before["metrics"]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_runs_pool_into_a_mean_and_a_summed_confusion(
     finished: RunFolder, own_run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def other_weights(run: RunFolder, name: str = "best") -> None:
     checkpoint.save(loaded.model, run.checkpoint(name), config=loaded.config, about={})
 
 
+@pytest.mark.usefixtures("unreported")
 def test_after_more_training_everything_is_predicted_anew(own_run: RunFolder) -> None:
     command = ["evaluate", str(own_run.path), "--corrupt", "frame_drop"]
     assert main([*command, "--severity", "1"]) == 0
@@ -76,6 +77,7 @@ def test_predictions_that_are_missing_or_damaged_are_not_up_to_date(own_run: Run
     assert not up_to_date(own_run, "test-frame_drop-1")
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_papers_protocol_damages_clips_for_the_best_epoch_by_uar_too(fit: Callable[..., RunFolder]) -> None:
     paper_run = fit("paper", "--data.protocol", "paper", "--trainer.max_epochs", "2")
     other_weights(paper_run, "best-uar")
@@ -100,6 +102,7 @@ def test_data_that_moved_are_found(own_run: RunFolder, tmp_path: Path) -> None:
     np.testing.assert_array_equal(here.logits, there.logits)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_labels_that_the_model_does_not_know_are_left_out(own_run: RunFolder, tmp_path: Path) -> None:
     other = moved(own_run, tmp_path / "other")
     for split in ("train", "test"):
@@ -117,6 +120,7 @@ def test_labels_that_the_model_does_not_know_are_left_out(own_run: RunFolder, tm
     assert damaged.labels == ("happy", "sad", "angry")
 
 
+@pytest.mark.usefixtures("unreported")
 def test_json_is_json_where_a_class_has_no_clip(
     own_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +159,7 @@ def test_the_command_measures_and_leaves_clean_figures_alone(
     assert found["metrics"]["war"] == found["robustness"][str(own_run.path)]["clean"]["war"]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_that_was_never_evaluated_is_evaluated_first(own_run: RunFolder) -> None:
     own_run.evaluation.unlink()
     own_run.predictions("test").unlink()
