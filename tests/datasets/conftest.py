@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from dfer.labels import BASIC
+from dfer.labels import BASIC, EXTENDED
 from dfer.video.encode import write_video
 
 GREY_STEP = 8
@@ -90,12 +90,13 @@ class Trees:
         return path
 
     def videos(self, paths: Iterable[Path], frames: int = 3) -> None:
-        """The same short video at all of these places."""
+        """The same short video at all of these places, the bytes of each its own."""
         made = self.video(self.root / "one.mp4", frames).read_bytes()
         (self.root / "one.mp4").unlink()
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(made)
+            name = str(path.relative_to(self.root)).encode()
+            path.write_bytes(made + (len(name) + 8).to_bytes(4, "big") + b"free" + name)
 
     def ravdess(self, actors: Iterable[int] = range(1, 25), folder: str = "Actor_{:02d}", start: str = "02-01") -> Path:
         """Of each actor one clip of each of the eight emotions."""
@@ -124,6 +125,21 @@ class Trees:
                 if sequence == "001":
                     text = f"   {i % 7 + 1:.7e}\n"
                     (root / labels / place / f"{stem}_00000004_emotion.txt").write_text(text)
+        return root
+
+    def mafw(self, clips: int = 55, frames: int = 3, annotation: str = "Train & Test Set", data: str = "data") -> Path:
+        """Clip i shows class i % 11 and is tested in fold i // 11 % 5 + 1."""
+        root = self.root / "MAFW"
+        names = {"happy": "happiness", "sad": "sadness", "angry": "anger"}
+        line = {i: f"{i:05d}.mp4 {names.get(EXTENDED[i % 11], EXTENDED[i % 11])}\n" for i in range(1, clips + 1)}
+        for fold in range(1, 6):
+            for split in ("train", "test"):
+                chosen = [i for i in line if (i // 11 % 5 + 1 == fold) == (split == "test")]
+                path = root / annotation / "single/no_caption" / f"set_{fold}" / f"{split}.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("".join(line[i] for i in chosen))
+        for i in line:
+            self.clip(root / data / "frames" / f"{i:05d}", [f"{n}.png" for n in range(1, frames + 1)])
         return root
 
 

@@ -46,24 +46,84 @@ def test_frames_are_counted_on_disk_and_said_to_differ_once(trees: Any, caplog: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"clips.csv:1: empty; the header 'clip,label,split'"),
-        ("a,sad,train\nb,sad,test\n", r"clips.csv:1: 'a,sad,train' where the header"),
+        ("", r"clips.csv:1: empty; the header 'clip,label,split\[,subject\]\[,frames\]' belongs there"),
+        ("a,sad,train\nb,sad,test\n", r"clips.csv:1: 'a,sad,train' where the header 'clip,label,split\[,subject\]"),
+        ("clip,label,splits\na,sad,train\n", r"clips.csv:1: 'clip,label,splits' where the header"),
+        ("clip,label,split,clip\na,sad,train,b\n", r"clips.csv:1: the column 'clip' stands there twice"),
+        ("clip,label,split,sbject\na,sad,train,s1\n", r"clips.csv:1: the column 'sbject' is none of 'clip,.*rename or"),
         ("clip,label,split\n", "lists no clip"),
         ("clip,label,split\na,sad,test\n", "lists no clip"),
         (GOOD + "d,sad,val\n", r"clips.csv:5: split 'val' is neither train nor test"),
+        (GOOD + "d,train,sad\n", r"clips.csv:5: split 'sad' is neither train nor test"),
         (GOOD + "d,3,train\n", r"clips.csv:5: label 3 is a number"),
-        (GOOD + "d,,train\n", r"clips.csv:5: no clip or no label"),
-        (GOOD + "d,sad\n", r"clips.csv:5: 2 fields where the header has 3"),
-        (GOOD + '"d,sad,train\ne,sad,train\n', r"clips.csv:5: 1 fields where the header has 3"),
-        (GOOD + "/x/d,sad,train\n", r"clips.csv:5: clip '/x/d' is absolute"),
-        (GOOD + "a,Anger,train\n", r"clips.csv:5: clip a stands at .*clips.csv:2 too"),
+        (GOOD + "d,,train\n", r"clips.csv:5: no clip or no label; fill them in"),
+        (GOOD + "d,sad\n", r"clips.csv:5: 'd,sad' has 2 fields where the header has 3; quote names with commas"),
+        (GOOD + "d,x,sad,train\n", r"clips.csv:5: 'd,x,sad,train' has 4 fields where the header has 3"),
+        (GOOD + "d;sad;train\n", r"clips.csv:5: 'd;sad;train' has 1 fields where the header has 3"),
+        (GOOD + '"d,sad,train\ne,sad,train\n', r"clips.csv:5: '\"d,sad,train' has 1 fields where the header has 3"),
+        (GOOD + "/x/d,sad,train\n", r"clips.csv:5: clip '/x/d' is absolute; write it relative to the CSV file"),
+        (GOOD + "D:\\x\\d.mp4,sad,train\n", r"clips.csv:5: clip 'D:\\\\x\\\\d.mp4' is absolute"),
+        (GOOD + "\\\\host\\d,sad,train\n", r"clips.csv:5: clip .* is absolute"),
+        (GOOD + "a,Anger,train\n", r"clips.csv:5: clip a stands at .*clips.csv:2 too; delete one of the two lines"),
+        (GOOD + "./a/,happy,train\n", r"clips.csv:5: clip a stands at .*clips.csv:2 too"),
+        (GOOD + "a,Anger,test\n", r"clips.csv:2: clip a stands in the other split too \(.*clips.csv:5\); delete one"),
+        (GOOD + "\0,sad,train\n", r"clips.csv:5: a NUL byte"),
         ("clip,label,split,subject\na,sad,train,s1\nb,sad,train,\n", r"clips.csv:3: clip b has no subject"),
-        ("clip,label,split,frames\na,sad,train,x\n", r"clips.csv:2: frames 'x' is no number"),
+        ("clip,label,split,frames\na,sad,train,x\n", r"clips.csv:2: frames 'x' is no number; write how many"),
+        ("clip,label,split,frames\na,sad,train,-1\n", r"clips.csv:2: frames '-1' is no number"),
+        ("clip,label,split,frames\na,sad,train,²\n", r"clips.csv:2: frames '²' is no number"),
     ],
 )
 def test_wrong_files(trees: Any, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         CSVClips(trees.csv(text), "train")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffclip,label,split\r\na,Anger,train\r\nb,happy,Train\r\n",
+        "clip,label,split\ra,Anger,train\rb,happy,train",
+        "clip,label,split\na,Anger,train\nb,happy,train\n".encode("utf-16"),
+        "clip;label;split\na;Anger;train\nb;happy;train\n",
+        "clip\tlabel\tsplit\na\tAnger\ttrain\nb\thappy\ttrain\n",
+        '"clip", "label", "split"\n"a", "Anger", "train"\n"b", "happy", "train"\n',
+        "clip,label,split,,\na,Anger,train,,\nb,happy,train\n",
+        "Split,LABEL,clip\ntrain,Anger,./a/\ntrain,happy,x\\..\\b\n",
+        ",clip,label,split\n0,a,Anger,train\n1,b,happy,train\n",
+    ],
+)
+def test_forms_whose_meaning_is_certain(trees: Any, content: str | bytes) -> None:
+    file = trees.csv("")
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    data = CSVClips(file, "train")
+    assert data.clip_ids == ("a", "b")
+    assert [data.labels[k] for k in data.targets] == ["angry", "happy"]
+
+
+def test_subjects_in_both_splits_are_said_once(trees: Any, caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["a,sad,train,s10", "b,sad,train,s2", "c,sad,test,s2", "d,sad,test,s10", "e,sad,test,s3"]
+    file = trees.csv("clip,label,split,subject\n" + "\n".join(lines), "abcde")
+    for split in ("train", "test", "train"):
+        CSVClips(file, split)
+    (said,) = caplog.messages
+    assert said == (
+        f"{file}: 2 of 3 subjects are in train and in test (s2, s10), so that test clips show people known from "
+        "training; put each subject into one split"
+    )
+    caplog.clear()
+    exclude = file.with_name("exclude.txt")
+    exclude.write_text("c\nd\n")
+    CSVClips(file, "train", exclude=exclude)
+    assert not caplog.messages
+
+
+def test_a_clip_in_both_splits_can_be_excluded(trees: Any) -> None:
+    file = trees.csv(GOOD + "a,Anger,test\n")
+    exclude = file.with_name("exclude.txt")
+    exclude.write_text("a\n")
+    assert CSVClips(file, "train", exclude=exclude).clip_ids == ("b",)
+    assert CSVClips(file, "test", exclude=exclude).clip_ids == ("c",)
 
 
 def test_wrong_places(trees: Any) -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dfer.datasets import DFEW
-from dfer.datasets.dfew import FOLDS, PUBLISHED_TEST, SINGLE_LABELLED, set_path
+from dfer.datasets.dfew import FOLDS, PUBLISHED_TEST, SINGLE_LABELLED, published, read_set, set_path
+from dfer.datasets.listing import Listing
 from dfer.errors import InputError, ItemError
 from dfer.labels import BASIC
 
@@ -55,20 +56,48 @@ def test_videos_padded_or_not(trees: Any) -> None:
         name = f"{i}.mp4" if i % 2 else f"{i:05d}.mp4"
         trees.video(root / "Clip/original" / name, 4)
     (root / "EmoLabel_DataSplit/test(single-labeled)/set_1.csv").write_text("video_name,label\n1,7\n2,1\n")
+    (root / "EmoLabel_DataSplit/train(single-labeled)/set_1.csv").write_text("video_name,label\n3,7\n")
     data = DFEW(root, "test", media="video")
     assert [data.frame_count(row) for row in range(2)] == [4, 4]
     assert data[1].clip.shape == (16, 3, 112, 112)
 
 
-def edit(root: Path, text: str, split: str = "train") -> Path:
+def edit(root: Path, text: str | bytes, split: str = "train", rest: str = "60,7\n") -> Path:
+    """Write a set file of fold 1, and a rest that shares no clip with it into the other split."""
+    set_path(root, "test" if split == "train" else "train", 1).write_text(f"video_name,label\n{rest}")
     path = set_path(root, split, 1)
-    path.write_bytes(text.encode())
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
-def test_byte_order_mark_crlf_and_padding_are_taken(trees: Any) -> None:
+HEADER = "video_name,label\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffvideo_name,label\r\n00001,7\r\n2,1\r\n\r\n",
+        "video_name,label\r00001,7\r2,1",
+        "video_name,label\r\r\n00001,7\r\r\n2,1\r\r\n",
+        "video_name,label\n1,7\n2,1\n".encode("utf-16"),
+        "\ufeffvideo_name\tlabel\n1\t7\n2\t1\n".encode("utf-16-be"),
+        '"video_name","label"\n"1","7"\n"2", "1"\n',
+        "video_name,label,\n1,7,\n2,1,,,\n",
+        "Video_Name , LABEL\n1 , 7\n 2,1\n",
+        "label,video_name\n7,1\n1,2\n",
+        ",video_name,label,frames\n0,1,7,3\n1,2,1,\n",
+        "video_name;label\n1;7\n2;1\n",
+        "video_name\tlabel\n1\t7\n2\t1\n",
+        "video_name,label\n1.0,7.0\n2.0,1.0\n",
+        "video_name,label\nD:\\DFEW\\00001.mp4,7\nC:\\my data\\2.MP4,1\n",
+        "video_name,label\nClip/clip_224x224/00001/,7\n00002.avi,1\n",
+        "video_name,label\n1,Fear\n2,happiness\n",
+        "video_name,label\n1,7\n2,Happy\n",
+    ],
+)
+def test_forms_whose_meaning_is_certain(trees: Any, text: str | bytes) -> None:
     root = trees.dfew()
-    edit(root, "\ufeffvideo_name,label\r\n00001,7\r\n2,1\r\n\r\n")
+    edit(root, text)
     data = DFEW(root, "train")
     assert data.clip_ids == ("00001", "00002")
     assert data.targets.tolist() == [6, 0]
@@ -77,20 +106,44 @@ def test_byte_order_mark_crlf_and_padding_are_taken(trees: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("video_name,label\n", "lists no clip"),
-        ("", "lists no clip"),
+        (HEADER, "set_1.csv lists no clip; restore the file"),
+        ("", r"set_1.csv:1: empty; the header 'video_name,label' belongs there"),
+        ("  \n\n", r"set_1.csv:1: empty"),
         ("2,6\n3,7\n", r"set_1.csv:1: '2,6' where the header 'video_name,label' belongs"),
-        ("video_name,label\n1,7\n2,8\n", r"set_1.csv:3: label 8 of clip 00002 is not one of 1 to 7"),
-        ("video_name,label\n1,7\n2,8\n3,9\n", r"1 more; `dfer data check DFEW"),
-        ("video_name,label\n1,7\n2,sad\n", r"set_1.csv:3: label 'sad' of clip 00002 is no number"),
-        ("video_name,label\n1,7\n2,-1\n", r"set_1.csv:3: label '-1'"),
-        ("video_name,label\n1,7\nx,1\n", r"set_1.csv:3: 'x,1' is no clip number and label"),
-        ("video_name,label\n1,7\n2\n", r"set_1.csv:3: '2' is no clip number and label"),
-        ("video_name,label\n1,1\n2,0\n", r"set_1.csv:3: these labels are 0-based"),
-        ("video_name,label\n1,7\n2,1\n01,7\n", r"set_1.csv:4: clip 00001 stands at .*set_1.csv:2 too"),
+        ("\n\nvideo,label\n3,7\n", r"set_1.csv:3: 'video,label' where the header 'video_name,label' belongs"),
+        ("video_name,label,label\n3,7,7\n", r"set_1.csv:1: the column 'label' stands there twice; delete one"),
+        (HEADER + "1,7\n2,8\n", r"set_1.csv:3: label 8 of clip 00002 is not one of 1 to 7"),
+        (HEADER + "1,7\n2,8\n3,9\n", r"1 more; `dfer data check DFEW"),
+        (HEADER + "1,7\n2,bored\n", r"set_1.csv:3: label 'bored' of clip 00002 is not one of 1 to 7"),
+        (HEADER + "1,7\n2,-1\n", r"set_1.csv:3: label '-1'"),
+        (HEADER + "1,7\n2,1.5\n", r"set_1.csv:3: label '1.5'"),
+        (HEADER + "1,7\n2,\n", r"set_1.csv:3: label ''"),
+        (HEADER + "1,7\n6,2522\n", r"set_1.csv:3: label 2522 of clip 00006"),
+        (HEADER + "1,7\nx,1\n", r"set_1.csv:3: 'x' is no clip number such as '2522'; restore the line"),
+        (HEADER + "1,7\n-2,1\n", r"set_1.csv:3: '-2' is no clip number"),
+        (HEADER + "1,7\n00002/1.jpg,1\n", r"set_1.csv:3: '00002/1.jpg' is no clip number"),
+        (HEADER + "1,7\n,1\n", r"set_1.csv:3: '' is no clip number"),
+        (HEADER + "1,7\n2\n", r"set_1.csv:3: '2' has 1 fields where the header has 2; restore the line"),
+        (HEADER + "1,7\n2;1\n", r"set_1.csv:3: '2;1' has 1 fields where the header has 2"),
+        (HEADER + "1,7\n2,1,3\n", r"set_1.csv:3: '2,1,3' has 3 fields where the header has 2"),
+        (HEADER + '1,7\n"2,1\n3,1\n', r"set_1.csv:3: '\"2,1' has 1 fields where the header has 2"),
+        (HEADER + "1,7\n" + "2" * 200_000 + ",1\n", r"set_1.csv:3: '222.*' has 1 fields where the header has 2"),
+        (HEADER + "1,1\n2,0\n", r"set_1.csv:3: these labels are 0-based"),
+        (HEADER + "1,0\n2,7\n", r"set_1.csv:2: these labels are 0-based"),
+        (HEADER + "1,7\n2,1\n01,7\n", r"set_1.csv:4: clip 00001 stands at .*set_1.csv:2 too; delete one"),
+        (HEADER + "1,7\n2,1\n01,6\n", r"set_1.csv:4: clip 00001 stands at .*set_1.csv:2 too; delete one"),
+        (
+            HEADER + "1,7\n60,7\n",
+            r"train.*set_1.csv:3: clip 00060 stands in the other split too \(.*test.*set_1.csv:2\)",
+        ),
+        (HEADER + "1,7\n\0,1\n", r"set_1.csv:3: a NUL byte, so the file is damaged"),
+        (HEADER.encode("utf-16-le"), r"set_1.csv:1: a NUL byte, .*save it as UTF-8"),
+        (HEADER.encode() + b"1,7\n2,\xe4\n", r"set_1.csv:3: this is no UTF-8 text \(byte 23\); save it as UTF-8"),
+        (b"\xff\xfe\0", r"set_1.csv:1: this is no UTF-16 text \(byte 2\)"),
+        (b"PK\x03\x04\x14\0\0", r"set_1.csv is a workbook or zip file, no text; save it as CSV"),
     ],
 )
-def test_wrong_annotations(trees: Any, text: str, message: str) -> None:
+def test_wrong_annotations(trees: Any, text: str | bytes, message: str) -> None:
     root = trees.dfew()
     edit(root, text)
     with pytest.raises(InputError, match=message) as caught:
@@ -102,9 +155,28 @@ def test_neither_zero_nor_seven(trees: Any) -> None:
     root = trees.dfew()
     edit(root, "video_name,label\n1,2\n2,3\n", "test")
     assert len(DFEW(root, "test")) == 2  # the training set of the fold holds a 7
-    edit(root, "video_name,label\n3,2\n4,3\n", "train")
+    edit(root, "video_name,label\n1,2\n2,3\n", "test", rest="3,2\n")
     with pytest.raises(InputError, match="neither a label 0 nor a 7"):
         DFEW(root, "test")
+    edit(root, "video_name,label\n1,sad\n2,angry\n", "test", rest="3,sad\n")
+    assert DFEW(root, "test").targets.tolist() == [1, 3]  # names need no order
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_published_counts_of_other_classes_mean_another_order(tmp_path: Path, split: str) -> None:
+    counts = published(split, 3)
+    alphabetical = sorted(range(7), key=lambda k: BASIC[k])
+
+    def listing(order: list[int]) -> Listing:
+        numbers = [order.index(k) + 1 for k in range(7) for _ in range(counts[k])]
+        path = set_path(tmp_path, split, 3)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEADER + "".join(f"{i},{label}\n" for i, label in enumerate(numbers, 1)))
+        return read_set(tmp_path, split, 3)
+
+    assert not listing(list(range(7))).problems
+    (problem,) = listing(alphabetical).problems
+    assert "set_3.csv: the published numbers of clips are there, but of other classes" in str(problem)
 
 
 def test_wrong_places(trees: Any, tmp_path: Path) -> None:
@@ -113,9 +185,9 @@ def test_wrong_places(trees: Any, tmp_path: Path) -> None:
         DFEW(tmp_path / "nowhere", "train")
     with pytest.raises(InputError, match=r"set_1.csv not found; the root holds clip_224x224"):
         DFEW(root / "Clip", "train")
-    for fold in (0, 6):
-        with pytest.raises(InputError, match=f"no fold {fold}; choose 1 to 5"):
-            DFEW(root, "train", fold)
+    for fold in (0, 6, -1, "1", True, 1.0, None):
+        with pytest.raises(InputError, match=rf"^DFEW has no fold {fold!r}; choose 1 to 5$"):
+            DFEW(root, "train", fold)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no split 'val'; choose train or test"):
         DFEW(root, "val")
     with pytest.raises(InputError, match=r"original not found; there is media='frames'"):

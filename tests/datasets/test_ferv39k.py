@@ -38,6 +38,7 @@ def test_videos(trees: Any) -> None:
     root = trees.ferv39k()
     trees.video(root / "0_7_LabelClips/Action/Sad/0100.mp4", 5)
     set_path(root, "test").write_text("Action/Sad/0100 Sad\n")
+    set_path(root, "train").write_text("Action/Sad/0101 Sad\n")
     data = FERV39k(root, "test", media="video")
     assert data.frame_count(0) == 5
     assert data[0].clip.shape == (16, 3, 112, 112)
@@ -52,9 +53,17 @@ def test_videos(trees: Any) -> None:
         ("Action/Sad/0100 Sad\nAction/Sad/0101 Bored\n", r"train_All.csv:2: label 'Bored' is unknown; FERV39k's are"),
         ("Action/Sad/0100 5\n", r"train_All.csv:1: label 5 is a number, and two orders"),
         ("Action/Sad/0100\n", r"train_All.csv:1: 'Action/Sad/0100' is no clip and label"),
+        ("Action/Sad/0100 Sad 28\n", r"train_All.csv:1: 'Action/Sad/0100 Sad 28' is no clip and label"),
+        ("Action/Sad/0100 28 2\n", r"train_All.csv:1: 'Action/Sad/0100 28 2' is no clip and label"),
+        ("Sad Action/Sad/0100\n", r"train_All.csv:1: 'Sad Action/Sad/0100' is no clip and label"),
+        ("Action/Sad/0100/01.jpg Sad\n", r"train_All.csv:1: 'Action/Sad/0100/01.jpg Sad' is no clip and label"),
+        ("Action/Sad/ Sad\n", r"train_All.csv:1: 'Action/Sad/ Sad' is no clip and label"),
         ("Action/Sad/0100 Sad\nAction/Sad/0100 Sad\n", r"train_All.csv:2: clip Action/Sad/0100 stands at"),
+        ("Action/Sad/0100 Sad\nAction/Sad/0103 Sad\n",
+         r"train_All.csv:2: clip Action/Sad/0103 stands in the other split too \(.*test_All.csv:2\)"),
+        ("Action/Sad/0100 Sad\n\0\n", r"train_All.csv:2: a NUL byte"),
     ],
-)
+)  # fmt: skip
 def test_wrong_annotations(trees: Any, text: str, message: str) -> None:
     root = trees.ferv39k()
     set_path(root, "train").write_text(text)
@@ -62,10 +71,35 @@ def test_wrong_annotations(trees: Any, text: str, message: str) -> None:
         FERV39k(root, "train")
 
 
-def test_byte_order_mark_and_crlf_are_taken(trees: Any) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffAction/Sad/0100 Sad\r\nAction/Sad/0101 Sadness\r\n".encode(),
+        b"Action/Sad/0100 Sad\rAction/Sad/0101 Sad\r",
+        "Action/Sad/0100 Sad\nAction/Sad/0101 Sad\n".encode("utf-16"),
+        b'"Action/Sad/0100" "Sad"\n"Action/Sad/0101","sad"\n',
+        b"Action/Sad/0100,Sad,\nAction/Sad/0101;Sad;\n",
+        b"Action/Sad/0100\tSad\nAction\\Sad\\0101\tSad\n",
+        b"C:\\my data\\Action\\Sad\\0100 Sad\n/data/FERV39k/2_ClipsforFaceCrop/Action/Sad/0101 Sad\n",
+        b"Action/Sad/0100.mp4 Sad\nAction/Sad/0101/ Sad\n",
+    ],
+)
+def test_forms_whose_meaning_is_certain(trees: Any, content: bytes) -> None:
     root = trees.ferv39k()
-    set_path(root, "test").write_bytes("\ufeffAction/Sad/0100 Sad\r\nAction/Sad/0101 Sadness\r\n".encode())
-    assert FERV39k(root, "test").class_counts.tolist() == [0, 2, 0, 0, 0, 0, 0]
+    set_path(root, "train").write_bytes(content)
+    data = FERV39k(root, "train")
+    assert data.clip_ids == ("Action/Sad/0100", "Action/Sad/0101")
+    assert data.class_counts.tolist() == [0, 2, 0, 0, 0, 0, 0]
+
+
+def test_one_split_alone(trees: Any) -> None:
+    root = trees.ferv39k()
+    set_path(root, "train").unlink()
+    assert len(FERV39k(root, "test")) == 7
+    with pytest.raises(InputError, match=r"holds no 4_setups/All_scenes/train_All.csv"):
+        FERV39k(root, "train")
+    with pytest.raises(InputError, match=r"no split 'val'; choose train or test"):
+        FERV39k(root, "val")
 
 
 def test_wrong_layout(trees: Any, tmp_path: Path) -> None:

@@ -1,22 +1,23 @@
 """Your own clips: a CSV file that lists them."""
 
-import csv
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dfer.datasets.annotation import is_absolute, read_table
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
-from dfer.datasets.index import ClipIndex, index_listed
+from dfer.datasets.index import ClipIndex, index_listed, natural_key
 from dfer.datasets.listing import (
     Listed,
     Listing,
     Problem,
     check_split,
+    choose,
     one_of_each,
     order_labels,
     read_excluded,
-    read_lines,
+    warn_once,
 )
 from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
@@ -58,10 +59,14 @@ class CSVClips(ClipDataset):
     ) -> None:
         file = Path(file)
         what = f"CSVClips {file}"
-        sets = {name: listing.without(read_excluded(exclude)) for name, listing in read_sets(file).items()}
-        clips = sets[check_split(split)].checked(file, what)
-        labels = labels_of(sets.values())
-        index = open_index(file)
+        sets = read_sets(file)
+        listing, other = sets[check_split(split)], sets["test" if split == "train" else "train"]
+        clips = choose(listing, other, exclude, file, what)
+        excluded = read_excluded(exclude)
+        left = {name: listing.without(excluded) for name, listing in sets.items()}
+        _warn_of_shared_subjects(file, left)
+        labels = labels_of(left.values())
+        index = open_index(file, sets)
         files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
             source=files,
@@ -77,19 +82,15 @@ class CSVClips(ClipDataset):
     @classmethod
     def survey(cls, root: Path, media: str | None = None) -> Survey:
         """List both splits of a CSV file, whatever is wrong with them."""
-        index = open_index(root)
         sets = read_sets(root)
+        index = open_index(root, sets)
         parts = [Part(split, listing, entries(index, listing.clips)) for split, listing in sets.items()]
         return Survey("", labels_of(sets.values()), index, parts)
 
 
-def open_index(file: Path) -> ClipIndex:
-    """Open or make the index of all clips of a CSV file, of both splits.
-
-    Raises:
-        InputError: the file is missing or has no header.
-    """
-    clips = dict.fromkeys(clip.clip_id for listing in read_sets(file).values() for clip in listing.clips)
+def open_index(file: Path, sets: Mapping[str, Listing]) -> ClipIndex:
+    """Open or make the index of all clips of a CSV file, of both splits."""
+    clips = dict.fromkeys(clip.clip_id for listing in sets.values() for clip in listing.clips)
     return index_listed(file.parent, file.stem, list(clips))
 
 
@@ -108,27 +109,21 @@ def read_sets(file: Path) -> dict[str, Listing]:
     """Read both splits; wrong lines become problems of both where they name no split.
 
     Raises:
-        InputError: the file is missing or has no header.
+        InputError: the file is missing, or its header is wrong.
     """
     if file.is_dir():
         raise InputError(f"{file} is a folder; give the CSV file, or read the folder as FolderClips")
-    lines = read_lines(file)
-    rows = [next(csv.reader([line])) for _, line in lines]  # one by one: a stray quote spoils its own line alone
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    if not set(_REQUIRED) <= set(header) or set(header) - set(_REQUIRED) - set(_OPTIONAL):
-        found = f"{lines[0][1][:60]!r} where the header" if lines else "empty; the header"
-        raise InputError(f"{file}:1: {found} 'clip,label,split' or 'clip,label,split,subject' belongs; add it")
+    rows = read_table(file, _REQUIRED, _OPTIONAL)
     clips: dict[str, list[Listed]] = {"train": [], "test": []}
     problems: dict[str, list[Problem]] = {"train": [], "test": []}
-    for (number, _), row in zip(lines[1:], rows[1:]):
-        where = f"{file}:{number}"
-        fields = dict(zip(header, (value.strip() for value in row)))
+    for where, fields, problem in rows:
         split = fields.get("split", "").lower()
-        clip_id = posixpath.normpath(fields.get("clip", "").replace("\\", "/")) if fields.get("clip") else ""
-        reason = _wrong(header, row, fields, split)
+        clip = fields.get("clip", "").replace("\\", "/")
+        clip_id = posixpath.normpath(clip) if clip else ""
+        reason = f"{problem}; quote names with commas" if problem else _wrong(fields, split)
         if reason:
             for name in (split,) if split in problems else problems:
-                problems[name].append(Problem(clip_id, reason, where))
+                problems[name].append(Problem("" if problem else clip_id, reason, where))
             continue
         frames = int(fields["frames"]) if fields.get("frames") else None
         clips[split].append(Listed(clip_id, canonical(fields["label"]), where, fields.get("subject", ""), frames))
@@ -139,13 +134,11 @@ def read_sets(file: Path) -> dict[str, Listing]:
     return found_sets
 
 
-def _wrong(header: list[str], row: list[str], fields: dict[str, str], split: str) -> str:
+def _wrong(fields: Mapping[str, str], split: str) -> str:
     """Say what is wrong with a line; empty where nothing is."""
-    if len(row) != len(header):
-        return f"{len(row)} fields where the header has {len(header)}; quote names with commas"
     if not fields["clip"] or not fields["label"]:
-        return "no clip or no label"
-    if Path(fields["clip"]).is_absolute():
+        return "no clip or no label; fill them in, or delete the line"
+    if is_absolute(fields["clip"]):
         return f"clip {fields['clip']!r} is absolute; write it relative to the CSV file"
     if fields["label"].isdecimal():
         return f"label {fields['label']} is a number; write the class's name"
@@ -153,6 +146,19 @@ def _wrong(header: list[str], row: list[str], fields: dict[str, str], split: str
         return f"split {fields['split']!r} is neither train nor test"
     if "subject" in fields and not fields["subject"]:
         return f"clip {fields['clip']} has no subject while the header names one; fill it in or drop the column"
-    if fields.get("frames") and not fields["frames"].isdecimal():
-        return f"frames {fields['frames']!r} is no number"
+    if fields.get("frames") and not _is_count(fields["frames"]):
+        return f"frames {fields['frames']!r} is no number; write how many there are, or nothing"
     return ""
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _warn_of_shared_subjects(file: Path, sets: Mapping[str, Listing]) -> None:
+    """Say once which subjects are in both splits."""
+    train, test = ({clip.subject for clip in sets[split].clips if clip.subject} for split in ("train", "test"))
+    if both := sorted(train & test, key=natural_key):
+        names = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
+        warn_once(f"{file}: {len(both)} of {len(train | test)} subjects are in train and in test ({names}), so that "
+                  "test clips show people known from training; put each subject into one split")  # fmt: skip

@@ -1,9 +1,14 @@
 """DFEW: 11,697 single-labelled clips from films, seven expressions, five folds."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.datasets.annotation import by_number, clip_number, read_table
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
@@ -11,16 +16,17 @@ from dfer.datasets.listing import (
     Listed,
     Listing,
     Problem,
+    check_fold,
     check_split,
+    choose,
     contents,
     existing_root,
     one_of_each,
-    read_excluded,
-    read_lines,
 )
 from dfer.datasets.survey import Part, Survey, listed
+from dfer.datasets.votes import ambiguity, shares_of, warn_of_other_labels
 from dfer.errors import InputError
-from dfer.labels import BASIC
+from dfer.labels import BASIC, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
 
 FOLDS = (1, 2, 3, 4, 5)
@@ -36,7 +42,7 @@ PUBLISHED_TEST = {
 }
 """Published test clips per fold and class; the rest of ``SINGLE_LABELLED`` is the fold's training set."""
 
-_HEADER = "video_name,label"
+_COLUMNS = ("video_name", "label")
 
 
 class DFEW(ClipDataset):
@@ -44,8 +50,9 @@ class DFEW(ClipDataset):
 
     The folds: in every class, the clips sorted by id are cut into five consecutive blocks, the longer ones first;
     block k is the test set of fold k. So the test sets are disjoint and cover everything. They do not keep films
-    apart. Labels in the files are 1 to 7 in the order of ``dfer.labels.BASIC``; look-alike files that count from 0
-    are refused. Frames are counted on disk. Clip ids are the five-digit ones, ``00001``.
+    apart. Labels in the files are 1 to 7 in the order of ``dfer.labels.BASIC``, or names; look-alike files that count
+    from 0 or in another order are refused. The ten votes on each clip, where the copy has them, are its soft label.
+    Frames are counted on disk. Clip ids are the five-digit ones, ``00001``.
 
     Args:
         root: holds ``Clip`` and ``EmoLabel_DataSplit``.
@@ -76,8 +83,9 @@ class DFEW(ClipDataset):
     ) -> None:
         root = existing_root(root)
         what = f"DFEW {root}"
-        listing = read_set(root, split, fold).without(read_excluded(exclude))
-        clips = listing.checked(set_path(root, split, fold), what)
+        listing = read_set(root, split, fold)
+        other = listed(lambda: read_set(root, "test" if split == "train" else "train", fold))
+        clips = choose(listing, other, exclude, set_path(root, split, fold), what)
         index = open_index(root, media)
         files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
@@ -87,10 +95,34 @@ class DFEW(ClipDataset):
             clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
             description=describe(
-                "DFEW", {"root": root, "exclude": exclude, "packed": packed}, fold=fold, media=media, seed=seed
+                "DFEW", {"root": root, "exclude": exclude, "packed": packed}, fold=int(fold), media=media, seed=seed
             ),
             seed=seed,
         )
+        self._votes_file = root / "Annotation" / "annotation.xlsx"
+        self._shares: NDArray[np.float32] | None = None
+
+    def soft_labels(self) -> NDArray[np.float32] | None:
+        """Give the share of the ten votes that each class has, ``(N, 7)``, rows sum to 1.
+
+        None where the copy has no ``Annotation/annotation.xlsx``. Read when first asked for, then kept.
+
+        Raises:
+            InputError: the file cannot be read, or lacks clips.
+        """
+        if self._shares is None and self._votes_file.exists():
+            self._shares = shares_of(self._votes_file, list(self.clip_ids))
+            warn_of_other_labels(self._votes_file, self._shares, self.targets, list(self.clip_ids))
+        return self._shares
+
+    def ambiguity(self) -> NDArray[np.float64] | None:
+        """Say how far each clip's annotators disagree, ``(N,)`` from 0 to 1 (`votes.ambiguity`); None without votes.
+
+        Raises:
+            InputError: as `soft_labels`.
+        """
+        shares = self.soft_labels()
+        return None if shares is None else ambiguity(shares)
 
     @classmethod
     def survey(cls, root: Path, media: str | None = None) -> Survey:
@@ -102,12 +134,15 @@ class DFEW(ClipDataset):
         for fold in FOLDS:
             for split in ("train", "test"):
                 listing = listed(lambda split=split, fold=fold: read_set(root, split, fold))  # type: ignore[misc]
-                test = PUBLISHED_TEST[fold]
-                train = tuple(every - one for every, one in zip(SINGLE_LABELLED, test))
-                published = test if split == "test" else train
                 found = entries(index, listing.clips)
-                parts.append(Part(f"fold {fold} {split}", listing, found, published, f"fold {fold}"))
+                parts.append(Part(f"fold {fold} {split}", listing, found, published(split, fold), f"fold {fold}"))
         return Survey(media, BASIC, index, parts)
+
+
+def published(split: str, fold: int) -> tuple[int, ...]:
+    """Give the published clips per class of a split and fold."""
+    test = PUBLISHED_TEST[fold]
+    return test if split == "test" else tuple(every - one for every, one in zip(SINGLE_LABELLED, test))
 
 
 def set_path(root: Path, split: str, fold: int) -> Path:
@@ -132,12 +167,7 @@ def open_index(root: Path, media: str) -> ClipIndex:
 
 def entries(index: ClipIndex, clips: Sequence[Listed]) -> list[int]:
     """Find each clip's entry in the index by the number in its name, -1 where it has none."""
-    numbers: dict[int, int] = {}
-    for entry, path in enumerate(index.clips):
-        stem = path.rpartition("/")[2].partition(".")[0]
-        if stem.isdecimal():
-            numbers.setdefault(int(stem), entry)
-    return [numbers.get(int(clip.clip_id), -1) for clip in clips]
+    return by_number(index.clips, clips)
 
 
 def read_set(root: Path, split: str, fold: int) -> Listing:
@@ -146,8 +176,7 @@ def read_set(root: Path, split: str, fold: int) -> Listing:
     Raises:
         InputError: no such split or fold, the file is missing, or its header is.
     """
-    if fold not in FOLDS:
-        raise InputError(f"DFEW has no fold {fold}; choose 1 to 5")
+    fold = check_fold("DFEW", fold, len(FOLDS))
     path = set_path(root, check_split(split), fold)
     if not path.is_file():
         raise InputError(f"{path} not found; the root holds {contents(root)}: give the folder that holds DFEW's own "
@@ -155,12 +184,16 @@ def read_set(root: Path, split: str, fold: int) -> Listing:
     listing, ids = _parse(path)
     if 0 in ids:
         bare = Problem("", "these labels are 0-based (a 0 stands there), DFEW's own are 1 to 7; take the set files "
-                           "that come with DFEW", f"{path}:{ids[0]}")  # fmt: skip
+                           "that come with DFEW", ids[0])  # fmt: skip
         return Listing([], [bare])
-    if listing.clips and 7 not in ids and not _counts_from_one(root, split, fold):
+    if ids and listing.clips and 7 not in ids and not _counts_from_one(root, split, fold):
         unsure = Problem("", "neither a label 0 nor a 7 in this fold, so nothing tells whether labels count from 0 or "
                              "from 1; take the set files that come with DFEW", str(path))  # fmt: skip
         return Listing(listing.clips, [*listing.problems, unsure])
+    if _in_another_order(listing.clips, split, fold):
+        order = Problem("", "the published numbers of clips are there, but of other classes: these labels are in "
+                            "another order than DFEW's; take the set files that come with DFEW", str(path))  # fmt: skip
+        return Listing(listing.clips, [*listing.problems, order])
     return listing
 
 
@@ -173,30 +206,34 @@ def _counts_from_one(root: Path, split: str, fold: int) -> bool:
     return 7 in ids and 0 not in ids
 
 
-def _parse(path: Path) -> tuple[Listing, dict[int, int]]:
-    """Read a set file; also give, for each number met as a label, its first line."""
-    lines = read_lines(path)
-    if lines and lines[0][1].replace(" ", "").lower() != _HEADER:
-        raise InputError(f"{path}:{lines[0][0]}: {lines[0][1][:60]!r} where the header {_HEADER!r} belongs; restore it")
-    clips, problems, ids = [], [], dict[int, int]()
-    for number, line in lines[1:]:
-        where = f"{path}:{number}"
-        name, comma, label = (part.strip() for part in line.partition(","))
-        if not comma or not _is_number(name):
-            problems.append(Problem("", f"{line[:60]!r} is no clip number and label such as '2522,6'", where))
+def _parse(path: Path) -> tuple[Listing, dict[int, str]]:
+    """Read a set file; also give, for each number met as a label, its first place."""
+    clips, problems, ids = [], [], dict[int, str]()
+    for where, values, problem in read_table(path, _COLUMNS):
+        name, label = values.get("video_name", ""), values.get("label", "").removesuffix(".0")
+        number = clip_number(name)
+        if problem or number is None:
+            text = problem or f"{name[:60]!r} is no clip number such as '2522'"
+            problems.append(Problem("", f"{text}; restore the line", where))
             continue
-        clip_id = f"{int(name):05d}"
-        if not _is_number(label):
-            problems.append(Problem(clip_id, f"label {label[:30]!r} of clip {clip_id} is no number from 1 to 7", where))
-            continue
-        ids.setdefault(int(label), number)
-        if not 1 <= int(label) <= len(BASIC):
-            problems.append(Problem(clip_id, f"label {int(label)} of clip {clip_id} is not one of 1 to 7", where))
-            continue
-        clips.append(Listed(clip_id, BASIC[int(label) - 1], where))
+        clip_id = f"{number:05d}"
+        if label.isascii() and label.isdecimal():
+            ids.setdefault(int(label), where)
+            named = BASIC[int(label) - 1] if 1 <= int(label) <= len(BASIC) else ""
+        else:
+            named = canonical(label)
+        if named in BASIC:
+            clips.append(Listed(clip_id, named, where))
+        else:
+            text = f"label {label if label.isdecimal() else repr(label[:30])} of clip {clip_id} is not one of 1 to 7"
+            problems.append(Problem(clip_id, f"{text}; take the set files that come with DFEW", where))
     once = one_of_each(clips)
     return Listing(once.clips, [*problems, *once.problems]), ids
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+def _in_another_order(clips: Sequence[Listed], split: str, fold: int) -> bool:
+    """Say whether the published counts are all there, but of other classes: labels numbered in another order."""
+    counts = Counter(clip.label for clip in clips)
+    found = [counts[label] for label in BASIC]
+    expected = published(split, fold)
+    return found != list(expected) and sorted(found) == sorted(expected)

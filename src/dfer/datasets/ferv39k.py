@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from dfer.datasets.annotation import clip_and_label
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
-from dfer.datasets.index import ClipIndex, index_tree
+from dfer.datasets.index import VIDEOS, ClipIndex, index_tree
 from dfer.datasets.listing import (
     Listed,
     Listing,
     Problem,
     check_split,
+    choose,
     contents,
     existing_root,
     one_of_each,
-    read_excluded,
     read_lines,
 )
 from dfer.datasets.survey import Part, Survey, listed
@@ -67,8 +68,9 @@ class FERV39k(ClipDataset):
     ) -> None:
         root = existing_root(root)
         what = f"FERV39k {root}"
-        listing = read_set(root, split).without(read_excluded(exclude))
-        clips = listing.checked(set_path(root, split), what)
+        listing = read_set(root, split)
+        other = listed(lambda: read_set(root, "test" if split == "train" else "train"))
+        clips = choose(listing, other, exclude, set_path(root, split), what)
         index = open_index(root, media)
         files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(
@@ -165,19 +167,27 @@ def read_set(root: Path, split: str) -> Listing:
     clips, problems = [], []
     for number, line in read_lines(path):
         where = f"{path}:{number}"
-        *before, label = line.rsplit(maxsplit=1)
-        clip_id = "".join(before).strip("/")
-        if number == 1 and "/" not in line:
+        clip, label = clip_and_label(line)
+        clip_id = _clip_id(clip)
+        if number == 1 and not clip_id and "/" not in line.replace("\\", "/"):
             raise InputError(f"{where}: a header ({line[:60]!r}) where none belongs; delete that line")
-        if clip_id.count("/") != 2:
+        if not clip_id:
             problems.append(Problem("", f"{line[:60]!r} is no clip and label such as 'Action/Sad/0010 Sad'", where))
         elif label.isdecimal():
             text = f"label {label} is a number, and two orders of them circulate; take the file with names"
             problems.append(Problem(clip_id, text, where))
         elif canonical(label) not in BASIC:
-            text = f"label {label!r} is unknown; FERV39k's are Happy Sad Neutral Angry Surprise Disgust Fear"
+            text = f"label {label[:30]!r} is unknown; FERV39k's are Happy Sad Neutral Angry Surprise Disgust Fear"
             problems.append(Problem(clip_id, text, where))
         else:
             clips.append(Listed(clip_id, canonical(label), where))
     once = one_of_each(clips)
     return Listing(once.clips, [*problems, *once.problems])
+
+
+def _clip_id(path: str) -> str:
+    """Give scene, class and number of a clip from its path, absolute or not; empty where they are not its end."""
+    *_, scene, expression, clip = ["", "", *path.split("/")]
+    stem, dot, suffix = clip.partition(".")
+    named = scene and canonical(expression) in BASIC and len(stem.split()) == 1
+    return f"{scene}/{expression}/{stem}" if named and (not dot or f".{suffix.lower()}" in VIDEOS) else ""

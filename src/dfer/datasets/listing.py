@@ -1,11 +1,20 @@
 """What an annotation says: the clips of a split, and the lines that are wrong."""
 
+import codecs
+import logging
+import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from dfer.errors import InputError
 from dfer.labels import EXTENDED
+
+_log = logging.getLogger("dfer")
+_LINE_END = re.compile(r"\r*\n|\r")
 
 
 class Listed(NamedTuple):
@@ -42,6 +51,17 @@ class Listing(NamedTuple):
             [problem for problem in self.problems if not problem.clip_id or problem.clip_id not in excluded],
         )
 
+    def apart(self, other: "Listing") -> "Listing":
+        """Turn clips that another split lists too into problems."""
+        there = {clip.clip_id: clip.where for clip in other.clips}
+        problems = [
+            Problem(clip.clip_id, f"clip {clip.clip_id} stands in the other split too ({there[clip.clip_id]}); delete "
+                                  "one of the two lines, or exclude the clip", clip.where)
+            for clip in self.clips
+            if clip.clip_id in there
+        ]  # fmt: skip
+        return Listing([clip for clip in self.clips if clip.clip_id not in there], [*self.problems, *problems])
+
     def checked(self, source: Path, what: str) -> list[Listed]:
         """Give the clips of a listing that has no problem.
 
@@ -67,23 +87,62 @@ def one_of_each(clips: Iterable[Listed]) -> Listing:
     for clip in clips:
         earlier = first.setdefault(clip.clip_id, clip)
         if earlier is not clip:
-            problems.append(Problem(clip.clip_id, f"clip {clip.clip_id} stands at {earlier.where} too", clip.where))
+            text = f"clip {clip.clip_id} stands at {earlier.where} too; delete one of the two lines"
+            problems.append(Problem(clip.clip_id, text, clip.where))
     return Listing(list(first.values()), problems)
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Read a text file's lines with their numbers; byte order mark, CRLF and blank lines are taken off.
+def choose(listing: Listing, other: Listing, exclude: Path | str | None, source: Path, what: str) -> list[Listed]:
+    """Give the clips of a split that are to be used.
+
+    Args:
+        other: the other split; what it lists too is refused.
+        exclude: a text file of clip ids to leave out of both; ids that neither split knows are logged.
+        source: where the split is annotated.
+        what: the data set's name and place, as `dfer data check` takes them.
 
     Raises:
-        InputError: missing, or not UTF-8.
+        InputError: something is wrong with the clips that are left, or none is.
+    """
+    excluded = read_excluded(exclude)
+    known = {clip.clip_id for part in (listing, other) for clip in part.clips}
+    known |= {problem.clip_id for part in (listing, other) for problem in part.problems if problem.clip_id}
+    unknown = sorted(excluded - known)
+    if unknown and other.clips:
+        warn_once(f"{len(unknown)} of {len(excluded)} clips that {exclude} leaves out are unknown to {what}, such as "
+                  f"{unknown[0]!r}; clip ids look like {other.clips[0].clip_id!r}")  # fmt: skip
+    return listing.apart(other).without(excluded).checked(source, what)
+
+
+@lru_cache(maxsize=256)
+def warn_once(message: str) -> None:
+    """Log a warning, once for each message: a data set is opened several times in a run."""
+    _log.warning("%s", message)
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Read a text file's lines with their numbers, whatever ends them; marks of byte order and blank lines are gone.
+
+    Raises:
+        InputError: missing, neither UTF-8 nor marked as UTF-16, or with NUL bytes.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this the data set's root?") from error
+    if raw.startswith(b"PK\x03\x04"):
+        raise InputError(f"{path} is a workbook or zip file, no text; save it as CSV")
+    encoding = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "UTF-8"
+    try:
+        text = raw.decode(encoding).lstrip("\ufeff")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        line = len(_LINE_END.split(raw[: error.start].decode("latin-1")))
+        raise InputError(f"{path}:{line}: this is no {encoding} text (byte {error.start}); save it as UTF-8") from error
+    if "\0" in text:
+        line = len(_LINE_END.split(text[: text.index("\0")]))
+        raise InputError(f"{path}:{line}: a NUL byte, so the file is damaged or no UTF-8 text; restore it, or save it "
+                         "as UTF-8")  # fmt: skip
+    return [(number, line.strip()) for number, line in enumerate(_LINE_END.split(text), 1) if line.strip()]
 
 
 def existing_root(root: Path | str) -> Path:
@@ -114,6 +173,17 @@ def check_split(split: str) -> str:
     if split not in ("train", "test"):
         raise InputError(f"there is no split {split!r}; choose train or test")
     return split
+
+
+def check_fold(name: str, fold: object, folds: int) -> int:
+    """Accept whole numbers from 1 to ``folds``.
+
+    Raises:
+        InputError: anything else, also text and truth values.
+    """
+    if not isinstance(fold, int | np.integer) or isinstance(fold, bool) or not 1 <= fold <= folds:
+        raise InputError(f"{name} has no fold {fold!r}; choose 1 to {folds}")
+    return int(fold)
 
 
 def read_excluded(path: Path | str | None) -> frozenset[str]:
