@@ -5,6 +5,7 @@ from dfer.losses.confusion import ConfusionAware, confusion_aware
 from dfer.losses.cross_entropy import CrossEntropy, cross_entropy
 from dfer.losses.distribution_aware import DistributionAwareLoss
 from dfer.losses.robust_supcon import log_negative_weight, robust_supcon
+from dfer.losses.soft_cross_entropy import SoftCrossEntropy, soft_cross_entropy
 from dfer.losses.supcon import SupCon, supcon
 from dfer.losses.weighted_sum import WeightedSum
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConfusionAware",
     "CrossEntropy",
     "DistributionAwareLoss",
+    "SoftCrossEntropy",
     "SupCon",
     "WeightedSum",
     "ambiguity_aware",
@@ -21,5 +23,6 @@ __all__ = [
     "cross_entropy",
     "log_negative_weight",
     "robust_supcon",
+    "soft_cross_entropy",
     "supcon",
 ]
