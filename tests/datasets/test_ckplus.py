@@ -177,6 +177,7 @@ def test_survey(trees: Any) -> None:
     label_file(root).write_text("9")
     survey = CKPlus.survey(root)
     assert (survey.media, survey.labels, len(survey.parts)) == ("", LABELS, 20)
+    assert survey.published == PUBLISHED
     assert len(survey.index.clips) == 42
     assert len(survey.entries()) == 20
     assert CKPlus.media_in(root) == ()

@@ -55,6 +55,7 @@ def test_videos_known_to_be_bad_are_left_out_and_named(trees: Any, caplog: pytes
         CREMAD(root, "test", 1)
     assert not caplog.records  # none would be in it
     survey = CREMAD.survey(root)
+    assert survey.published == PUBLISHED
     listed = {clip.clip_id for part in survey.parts for clip in part.listing.clips}
     assert len(listed) == len(survey.entries()) == 23 * 6
     assert not listed & set(KNOWN_BAD)

@@ -113,7 +113,7 @@ class CKPlus(ClipDataset):
                 listing = read_set(every, split, fold)
                 found = entries(index, listing.clips)
                 parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
-        return Survey("", LABELS, index, parts)
+        return Survey("", LABELS, index, parts, PUBLISHED)
 
 
 def open_index(root: Path) -> ClipIndex:

@@ -111,7 +111,7 @@ class CREMAD(ClipDataset):
                 listing = read_set(every, split, fold).without(KNOWN_BAD)
                 found = every.entries(index, listing.clips)
                 parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
-        return Survey(media, LABELS, index, parts)
+        return Survey(media, LABELS, index, parts, PUBLISHED)
 
 
 def parse(name: str) -> Said | str:
