@@ -79,6 +79,16 @@ def test_wrong_layouts(trees: Any) -> None:
         FolderClips(root, "train")
 
 
+def test_excluded_clips_that_are_unknown_are_said_once(trees: Any, caplog: pytest.LogCaptureFixture) -> None:
+    root = trees.folder(clips=3)
+    (root.parent / "x.txt").write_text("anger/clip 0\nclip 1\n")
+    for split in ("train", "test"):
+        FolderClips(root, split, exclude=root.parent / "x.txt")
+    (said,) = caplog.messages
+    assert said.startswith(f"of 2 clips to exclude 1 are unknown to FolderClips {root}, such as 'clip 1'; ")
+    assert said.endswith("clip ids look like 'Happiness/clip 0'")
+
+
 def test_clips_that_cannot_be_used(trees: Any, tmp_path: Path) -> None:
     root = trees.folder(("train", "test"), clips=2)
     (root / "train/anger/fake.mp4").write_text("this is text")

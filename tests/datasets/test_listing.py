@@ -105,7 +105,7 @@ def test_excluded_clips_that_nothing_knows_are_said_once(tmp_path: Path, caplog:
     for _ in range(2):
         choose(ONE, OTHER, path, Path("f"), "X root")
     assert caplog.messages == [
-        f"2 of 4 clips that {path} leaves out are unknown to X root, such as '00001.mp4'; clip ids look like 'c'"
+        "of 4 clips to exclude 2 are unknown to X root, such as '00001.mp4'; clip ids look like 'a'"
     ]
     caplog.clear()
     path.write_text("a\nc\nd\n")  # d's line is wrong, which is why it is left out

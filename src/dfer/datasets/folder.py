@@ -9,7 +9,16 @@ from pathlib import Path
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
-from dfer.datasets.listing import Listed, Listing, check_split, contents, existing_root, order_labels, read_excluded
+from dfer.datasets.listing import (
+    Listed,
+    Listing,
+    check_split,
+    contents,
+    existing_root,
+    order_labels,
+    read_excluded,
+    warn_of_unknown,
+)
 from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
 from dfer.labels import canonical
@@ -53,10 +62,11 @@ class FolderClips(ClipDataset):
         index = open_index(root)
         chosen = read_set(index.clips, split, test_fraction)
         excluded = read_excluded(exclude)
+        what = f"FolderClips {root}"
+        warn_of_unknown(excluded, {_printable(clip) for clip in index.clips}, what)
         clips = [(clip, entry) for clip, entry in chosen if clip.clip_id not in excluded]
         if not clips:
             raise InputError(f"{root} holds no clip of the split {split}; add clips, or exclude fewer")
-        what = f"FolderClips {root}"
         files = ClipFiles(index, [clip for clip, _ in clips], [entry for _, entry in clips], what, packed)
         labels = labels_of(index)
         super().__init__(

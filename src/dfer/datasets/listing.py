@@ -107,11 +107,17 @@ def choose(listing: Listing, other: Listing, exclude: Path | str | None, source:
     excluded = read_excluded(exclude)
     known = {clip.clip_id for part in (listing, other) for clip in part.clips}
     known |= {problem.clip_id for part in (listing, other) for problem in part.problems if problem.clip_id}
-    unknown = sorted(excluded - known)
-    if unknown and other.clips:
-        warn_once(f"{len(unknown)} of {len(excluded)} clips that {exclude} leaves out are unknown to {what}, such as "
-                  f"{unknown[0]!r}; clip ids look like {other.clips[0].clip_id!r}")  # fmt: skip
+    if other.clips:  # else nobody knows what the other split holds
+        warn_of_unknown(excluded, known, what)
     return listing.apart(other).without(excluded).checked(source, what)
+
+
+def warn_of_unknown(excluded: frozenset[str], known: Collection[str], what: str) -> None:
+    """Log, once, how many clips are to be left out that the data set does not know."""
+    unknown = sorted(excluded.difference(known))
+    if unknown and known:
+        warn_once(f"of {len(excluded)} clips to exclude {len(unknown)} are unknown to {what}, such as {unknown[0]!r}; "
+                  f"clip ids look like {min(known)!r}")  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -129,7 +135,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; is this the data set's root?") from error
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
     if raw.startswith(b"PK\x03\x04"):
         raise InputError(f"{path} is a workbook or zip file, no text; save it as CSV")
     encoding = "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "UTF-8"
