@@ -1,14 +1,17 @@
 """A clip shows what its row of the truth says, whoever draws it; and fast."""
 
+import hashlib
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dfer.datasets.synthetic.action_units import EXPRESSIONS
+from dfer.datasets.synthetic.dataset import SyntheticFaces
 from dfer.datasets.synthetic.draw import draw_clip
-from dfer.datasets.synthetic.knobs import EASY, WILD, Knobs
-from dfer.datasets.synthetic.truth import make_truth
+from dfer.datasets.synthetic.knobs import EASY, GENERATOR_VERSION, WILD, Knobs, Preset
+from dfer.datasets.synthetic.truth import Role, cast, make_truth
 
 STILL = replace(EASY, head_pose=0.0, camera_shake=0.0, speech=0.0, style_strength=0.0, frames=(32, 32))
 
@@ -58,6 +61,35 @@ def test_an_occlusion_is_drawn() -> None:
     for kind in ("hand", "glasses", "hair"):
         covered = draw_clip({**truth, "occlusion": kind}, "train", 0, 64, STILL, 0)
         assert (np.abs(covered - plain).sum(axis=-1) > 60).mean() > 0.02, kind
+
+
+@pytest.mark.parametrize(("preset", "pixels"), [("easy", "30972e9084803963"), ("wild", "38c8e2f457d2f424")])
+def test_a_version_of_the_generator_always_draws_the_same(preset: Preset, pixels: str) -> None:
+    faces = SyntheticFaces("train", 32, 5, preset=preset, clips=(7, 1), cache=False)
+    drawn = hashlib.sha256(b"".join(faces.draw(row).tobytes() for row in range(7))).hexdigest()[:16]
+    assert (GENERATOR_VERSION, drawn) == (2, pixels), "raise GENERATOR_VERSION where pixels change on purpose"
+
+
+def test_every_expression_looks_like_no_other() -> None:
+    peaks = []
+    for expression in EXPRESSIONS:
+        truth = cast([Role(expression, 5, 16)], STILL, 0)[0]
+        middle = 8 if expression == "neutral" else round(truth["centre"])
+        peaks.append(draw_clip({**truth, "peak": truth["peak"] and 1.0}, "train", 0, 64, STILL, 0)[middle].astype(int))
+    for row, one in enumerate(peaks):
+        for other in peaks[:row]:
+            assert (np.abs(one - other).sum(axis=-1) > 40).sum() > 30, EXPRESSIONS[row]
+
+
+def test_contempt_is_drawn_on_one_side() -> None:
+    truth = cast([Role("contempt", 3, 16)], STILL, 0)[0]
+    clip, rest = (
+        draw_clip({**truth, "peak": peak}, "train", 0, 64, STILL, 0)[round(truth["centre"])].astype(int)
+        for peak in (1.0, 0.0)
+    )
+    change = np.abs(clip - rest).sum(axis=(0, 2))
+    halves = sorted([change[:32].sum(), change[32:].sum()])
+    assert halves[1] > 1.5 * halves[0]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dfer.datasets.synthetic.dynamics import envelope
 from dfer.datasets.synthetic.knobs import DFEW_COUNTS, EASY, WILD
-from dfer.datasets.synthetic.truth import CONFUSION, counts, make_truth
+from dfer.datasets.synthetic.truth import CONFUSION, Role, cast, counts, make_truth
 
 
 @given(st.integers(7, 5000), st.lists(st.floats(0.001, 1000), min_size=7, max_size=7))
@@ -96,3 +96,25 @@ def test_one_random_frame_cannot_be_enough() -> None:
         shown.append((curve > 0.1).mean())
     hidden = 1 - np.mean(shown)  # taken for neutral, and wrong
     assert 6 / 7 * hidden > 0.3
+
+
+def test_roles_are_played_as_asked() -> None:
+    roles = [Role("contempt", 3, 20), Role("neutral", 4, 9), Role("calm", 4, 31, (0.5, 1.0)), Role("happy", 5, 6)]
+    clips = cast(roles, replace(WILD, intensity=(0.2, 0.8)), 0)
+    assert [clip["frames"] for clip in clips] == [20, 9, 31, 6]
+    assert [clip["identity"][-1] for clip in clips] == ["3", "4", "4", "5"]
+    assert [clip["label"] for clip in clips] == [clip["true_label"] for clip in clips] == [7, 2, 11, 0]
+    assert clips[1]["peak"] == 0
+    assert 0.5 <= clips[2]["peak"] <= 0.8
+    assert set(clips[0]) == set(make_truth("train", 7, WILD, 0).columns)
+    assert cast(roles[:2], WILD, 1) == cast(roles, WILD, 1)[:2]
+
+
+@pytest.mark.parametrize("frames", [4, 17, 60])
+def test_from_rest_to_the_peak(frames: int) -> None:
+    for seed in range(20):
+        clip = cast([Role("fear", 0, frames, to_apex=True)], EASY, seed)[0]
+        curve = envelope(frames, clip["centre"], clip["width"], clip["onset"], clip["offset"])
+        assert curve[0] == 0
+        assert curve[-1] == 1
+        assert (np.diff(curve) >= 0).all()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dfer.datasets.synthetic.action_units import strengths
+from dfer.datasets.synthetic.action_units import EXPRESSIONS, halves, strengths
 from dfer.datasets.synthetic.dynamics import blinks, envelope, pose, speech
 from dfer.datasets.synthetic.face import Muscles, Shape, face
 from dfer.datasets.synthetic.identity import make_identity
@@ -15,7 +15,6 @@ from dfer.datasets.synthetic.knobs import Knobs, Split
 from dfer.datasets.synthetic.occlusion import occlude
 from dfer.datasets.synthetic.style import Camera, Style, make_style
 from dfer.datasets.synthetic.truth import row_generator
-from dfer.labels import BASIC
 
 SUPERSAMPLING: Final = 2
 FACE: Final = 0.345
@@ -40,9 +39,10 @@ def draw_clip(
     who = make_identity(seed, int(str(truth["identity"]).removeprefix("face-")))
     style = make_style(int(str(truth["style"]).removeprefix("source-")), knobs.style_strength)
     rng = row_generator(seed, split, row, 1)
-    expression = BASIC[int(truth["true_label"])]
+    expression = EXPRESSIONS[int(truth["true_label"])]
     key, other = strengths(expression, rng), strengths(str(truth["distractor"]).replace("none", "neutral"), rng)
     tilt = knobs.asymmetry * rng.uniform(-1, 1)
+    key_left, key_right = halves(expression, key, -tilt)
     amount = np.zeros(frames)
     if expression != "neutral":
         times = truth["centre"], truth["width"], truth["onset"], truth["offset"]
@@ -62,10 +62,11 @@ def draw_clip(
     out = np.empty((len(chosen), size, size, 3), dtype=np.uint8)
     for place, frame in enumerate(chosen):
         picture_noise = row_generator(seed, split, row, 2 + int(frame))
-        units = np.clip(amount[frame] * key + second[frame] * other, 0, 1)
+        left = np.clip(amount[frame] * key_left + second[frame] * other, 0, 1)
+        right = np.clip(amount[frame] * key_right + second[frame] * other, 0, 1)
         quiet = float(talk[frame] * (1 - min(1.0, amount[frame] + second[frame])))
         gaze = (float(head.gaze[frame, 0]), float(head.gaze[frame, 1]))
-        muscles = Muscles((units * (1 + min(tilt, 0)), units * (1 - max(tilt, 0))), float(shut[frame]), quiet, gaze)
+        muscles = Muscles((left * (1 + min(tilt, 0)), right * (1 - max(tilt, 0))), float(shut[frame]), quiet, gaze)
         shapes = face(who, muscles) + occlude(str(truth["occlusion"]), who, frame / max(frames - 1, 1), clip_seed)
         turn = float(head.yaw[frame]), float(head.pitch[frame]), float(head.roll[frame])
         place_at = (0.5 + head.shift[frame, 0], 0.49 + head.shift[frame, 1])

@@ -57,6 +57,7 @@ def face(who: Identity, muscles: Muscles) -> list[Shape]:
     jaw_drop = 0.26 * both[COLUMN[26]] + 0.10 * muscles.speech
     shapes = _head(who, jaw_drop)
     shapes += _creases(who, both)
+    shapes += _dimple(who, left, -1) + _dimple(who, right, 1)
     for side, units in ((-1, left), (1, right)):
         shapes += _eye(who, units, side, muscles)
         shapes += _brow(who, units, side)
@@ -169,9 +170,19 @@ def _creases(who: Identity, units: NDArray[np.float64]) -> list[Shape]:
     return shapes
 
 
+def _dimple(who: Identity, units: NDArray[np.float64], side: int) -> list[Shape]:
+    """The pit beside a lip corner that is drawn into the cheek."""
+    depth = units[COLUMN[14]]
+    if depth <= 0.1:
+        return []
+    x, y = who.mouth_width + 0.13 + 0.13 * units[COLUMN[12]], who.mouth_y - 0.05 - 0.15 * units[COLUMN[12]]
+    curve = np.array([(x - 0.03, y - 0.2), (x + 0.05, y - 0.07), (x + 0.06, y + 0.06), (x - 0.01, y + 0.18)])
+    return [Shape(curve * (side, 1), mix(who.skin, (70, 28, 24), 0.7 * depth), 0.045)]
+
+
 def _eye(who: Identity, units: NDArray[np.float64], side: int, muscles: Muscles) -> list[Shape]:
     wide, tight, cheek = units[COLUMN[5]], units[COLUMN[7]], units[COLUMN[6]]
-    shut = 1 - min(1.0, muscles.blink)
+    shut = 1 - min(1.0, max(muscles.blink, 0.9 * units[COLUMN[43]]))
     up = who.eye_height * (1 + 0.85 * wide - 0.35 * tight - 0.12 * cheek - 0.1 * units[COLUMN[15]]) * shut
     down = who.eye_height * (0.75 + 0.2 * wide - 0.5 * tight - 0.55 * cheek) * (0.4 + 0.6 * shut)
     x = np.linspace(-1, 1, 9) * who.eye_width
@@ -235,7 +246,9 @@ def _mouth(
     corners = []
     for side, units in ((-1, left), (1, right)):
         out = 0.13 * units[COLUMN[12]] + 0.17 * units[COLUMN[20]] - 0.07 * tight - 0.12 * both[COLUMN[26]]
+        out += 0.06 * units[COLUMN[14]]
         up = 0.2 * units[COLUMN[12]] - 0.15 * units[COLUMN[15]] - 0.04 * units[COLUMN[20]] + who.mouth_curve
+        up += 0.05 * units[COLUMN[14]]
         corners.append((side * (who.mouth_width + out), who.mouth_y - up))
     raise_lip = 0.11 * both[COLUMN[9]] + 0.03 * both[COLUMN[12]]
     open_ = 0.85 * jaw_drop + 0.09 * part + 0.1 * press + 0.03 * speech

@@ -1,11 +1,14 @@
 """What is known about every drawn clip before a pixel is drawn."""
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dfer.datasets.synthetic.action_units import EXPRESSIONS
 from dfer.datasets.synthetic.knobs import Knobs, Split
 from dfer.labels import BASIC
 
@@ -79,7 +82,7 @@ def make_truth(
         rng = row_generator(seed, split, row, 0)
         drawn = int(rng.integers(knobs.frames[0], knobs.frames[1] + 1))
         frames = drawn if frame_counts is None else int(frame_counts[row])
-        rows.append(_one(int(true_label[row]), frames, people, sources, knobs, split, rng))
+        rows.append(_one(BASIC[true_label[row]], frames, people, sources, knobs, split, rng))
     table = pd.DataFrame(rows)
     table.insert(0, "label", label)
     table.insert(1, "true_label", true_label)
@@ -87,9 +90,49 @@ def make_truth(
     return table
 
 
+class Role(NamedTuple):
+    """What a layout asks of one clip.
+
+    Args:
+        expression: one of ``action_units.EXPRESSIONS``.
+        identity: number of the face.
+        force: part of the knobs' range of intensity: ``(0, 1)`` is all of it, ``(0.5, 1)`` the stronger half.
+        to_apex: begin at rest and end at the peak, as posed sequences do.
+    """
+
+    expression: str
+    identity: int
+    frames: int
+    force: tuple[float, float] = (0.0, 1.0)
+    to_apex: bool = False
+
+
+def cast(roles: Sequence[Role], knobs: Knobs, seed: int) -> list[dict[str, Any]]:
+    """Decide what clips show of which expression and face are given; their ``true_label`` is one of ``EXPRESSIONS``.
+
+    No label is wrong, and all other columns are those of ``make_truth``.
+    """
+    return [_play(role, knobs, row_generator(seed, "train", row, 0)) for row, role in enumerate(roles)]
+
+
+def _play(role: Role, knobs: Knobs, rng: np.random.Generator) -> dict[str, Any]:
+    low, high = knobs.intensity
+    weak, strong = (low + part * (high - low) for part in role.force)
+    knobs = replace(knobs, intensity=(weak, strong))
+    clip = _one(role.expression, role.frames, 1, knobs.styles, knobs, "train", rng)
+    label = EXPRESSIONS.index(role.expression)
+    clip |= {"label": label, "true_label": label, "noisy": False, "identity": f"face-{role.identity:07d}"}
+    if role.to_apex:
+        last = role.frames - 1
+        width = last * rng.uniform(0.7, 1.0)
+        clip |= {"centre": last, "width": width, "onset": width * rng.uniform(0.8, 1.0), "offset": width}
+    return clip
+
+
 def _one(
-    true_label: int, frames: int, people: int, sources: int, knobs: Knobs, split: Split, rng: np.random.Generator
-) -> dict[str, object]:
+    expression: str, frames: int, people: int, sources: int, knobs: Knobs, split: Split, rng: np.random.Generator
+) -> dict[str, Any]:
+    shown = expression != "neutral"
     peak = float(rng.uniform(*knobs.intensity))
     width = float(rng.uniform(*knobs.key_width)) * frames
     ramp = rng.uniform(0.35, 0.8, 2) * width
@@ -100,15 +143,14 @@ def _one(
     style = int(rng.integers(sources))
     occlusion = str(rng.choice(OCCLUSIONS)) if rng.random() < knobs.occlusion else "none"
     wants_distractor = rng.random() < knobs.distractors
-    other = int(rng.choice([k for k in range(len(BASIC)) if k not in (true_label, BASIC.index("neutral"))]))
+    other = int(rng.choice([k for k, name in enumerate(BASIC) if name not in (expression, "neutral")]))
     distractor_peak = float(rng.uniform(0.35, 0.6)) * peak
     distractor_width = 0.16 * frames
     room = [centre - before, frames - 1 - centre - after]
     side = int(np.argmax(room))  # the longer of before and after
-    distracted = wants_distractor and room[side] > distractor_width and BASIC[true_label] != "neutral"
+    distracted = wants_distractor and room[side] > distractor_width and shown
     beyond = room[side] / 2
     distractor_centre = beyond if side == 0 else frames - 1 - beyond
-    shown = BASIC[true_label] != "neutral"
     return {
         "frames": frames,
         "centre": centre if shown else np.nan,
