@@ -4,7 +4,10 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 from dfer.datasets.build import DATASETS, full_name
 from dfer.datasets.index import ClipIndex, progress_bar
@@ -12,7 +15,7 @@ from dfer.datasets.packed import Packed, packed_in, packed_name, rebuild_command
 from dfer.datasets.packed_table import FRAMES, TABLE, About
 from dfer.datasets.packing import JOURNAL, QUALITY, SUBSAMPLING, Packing, pack
 from dfer.errors import InputError
-from dfer.runs import held
+from dfer.runs import held, write_atomically
 
 _ALONE = 1000  # fewer frames are packed sooner than workers start
 
@@ -62,15 +65,20 @@ def cache(
     if verify and not folder.exists():
         again = rebuild_command(what, index, folder, size, raw, survey.media)
         raise InputError(f"there is no packed copy {folder}; `{again}` makes it")
-    if verify or (old is not None and not wrong):
+    if old is not None and not wrong:
+        table = old.restamped(entries)
+        if not verify and not np.array_equal(table.stamps, old.table.stamps):
+            with suppress(InputError):  # a copy that cannot be written to is no worse for it
+                write_atomically(folder / TABLE, table.to_bytes())
+        print("whole and up to date")
+        _report(old, entries)
+        return 0
+    if verify:
         for reason in wrong:
             print(f"WRONG {reason}")
-        if old is not None and not wrong:
-            print("whole and up to date")
-            _report(old, entries)
-        return 3 if wrong else 0
+        return 3
     for reason in wrong:
-        print(f"packing again: {reason}", file=sys.stderr)
+        print(f"packing again: {reason.partition('; `')[0]}", file=sys.stderr)
     work = Packing(index, entries, about, old)
     _build(folder, work, workers)
     _report(Packed.open(folder, index, what), entries)
@@ -158,7 +166,7 @@ def _refuse_without_room(partial: Path, about: About, frames: int) -> None:
     if needed > free:
         raise InputError(
             f"{frames} frames of raw pixels at {about.size} px need {_bytes(needed)} in {partial.parent}, where "
-            f"{_bytes(free)} are free; free some, give a smaller --size, leave out --raw, or name another disk as --out"
+            f"{_bytes(free)} are free; make room, give a smaller --size, leave out --raw, or name another disk as --out"
         )
 
 

@@ -3,12 +3,14 @@
 # ruff: noqa: PTH110, PTH116, PTH118
 
 import hashlib
+import logging
 import mmap
 import os
 import re
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, Self
@@ -21,6 +23,9 @@ from dfer.datasets.index import FOLDER, ClipIndex, kept_in
 from dfer.datasets.packed_table import FRAMES, TABLE, Table, TableError, read_table
 from dfer.errors import InputError, ItemError
 from dfer.transforms.presets import Frame
+
+_MANY = 1000  # clips whose files take seconds to look at, on a slow disk minutes
+_log = logging.getLogger("dfer")
 
 
 class Packed:
@@ -55,7 +60,8 @@ class Packed:
         again = rebuild_command(what, index, folder, size, raw)
         try:
             table = read_table(folder / TABLE)
-            length = (folder / FRAMES).stat().st_size
+            with (folder / FRAMES).open("rb") as blob:  # only opening tells whether it may be read
+                length = _identity(blob.fileno())[1]
         except TableError as error:
             about = error.about
             again = rebuild_command(what, index, folder, size, raw, about.media if about else "")
@@ -86,6 +92,12 @@ class Packed:
         """Give the command that makes a copy of another size beside it."""
         return rebuild_command(self.what, self.index, self.folder, size, self.raw, self.table.about.media)
 
+    def restamped(self, entries: Sequence[int]) -> Table:
+        """Give the table with the times that the files of these entries have now, once they were found unchanged."""
+        stamps = self.table.stamps.copy()
+        stamps[self.rows[list(entries)]] = self.index.stamps[list(entries)]
+        return replace(self.table, stamps=stamps)
+
     def changed(self, entries: Sequence[int] | NDArray[np.int64], look: bool = False) -> list[int]:
         """Give the entries that the copy does not hold as they are now.
 
@@ -98,6 +110,12 @@ class Packed:
         gone = counts != self.index.counts[asked]
         touched = (self.table.stamps[rows] != self.index.stamps[asked]).any(axis=1) & ~gone
         suspects = np.flatnonzero(~gone if look else touched)
+        if len(suspects) >= _MANY and not look:
+            _log.warning(
+                "%d clips of %s have other times than when they were packed, so all their files are looked at; "
+                "`%s` takes note of the new times",
+                *(len(suspects), self.index.root, self.command),
+            )
         with ThreadPoolExecutor(8) as pool:  # threads hide the latency of a cold disk
             now = pool.map(lambda k: digest(self.index, int(asked[k]))[0], suspects)
             differs = [k for k, found in zip(suspects, now) if found != self.table.digests[rows[k]].tobytes()]

@@ -107,7 +107,7 @@ def read_table(path: Path) -> Table:
         arrays = load(content)
         clips = arrays.pop("clips").tobytes().decode(errors="surrogateescape").split("\0")[:-1]
         return Table(about, tuple(clips), **arrays)
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         if isinstance(error, TableError):
             raise
         raise TableError("is damaged or cut short", about) from error

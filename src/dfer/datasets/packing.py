@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import signal
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -111,7 +113,7 @@ class Packing(Dataset[Piece]):
                 data = (path / name).read_bytes()
                 yield read_image(data), data
             except PermissionError as error:
-                raise InputError(f"cannot read {path / name}: {error.strerror}; allow it and go on") from error
+                raise InputError(f"cannot read {path / name}: {error.strerror}; allow it") from error
             except (OSError, ItemError):
                 yield None, b""
 
@@ -149,8 +151,7 @@ def pack(partial: Path, work: Packing, workers: int) -> Table:
                 progress.advance(task)
             if pieces:
                 print(f"{len(pieces)} of {len(work)} clips are packed already", file=sys.stderr)
-            rest = Subset(work, range(len(pieces), len(work)))
-            for piece in DataLoader(rest, batch_size=None, num_workers=workers, collate_fn=_same):
+            for piece in _shared_out(Subset(work, range(len(pieces), len(work))), workers):
                 blob.write(piece.data)
                 blob.flush()
                 journal.write(piece.line())
@@ -172,6 +173,18 @@ def pack(partial: Path, work: Packing, workers: int) -> Table:
             raise
         hint = "give fewer --workers if memory ran out"
         raise InputError(f"a process that decodes was ended ({hint}); {_so_far(pieces, work)}") from error
+
+
+def _shared_out(work: Subset[Piece], workers: int) -> Iterator[Piece]:
+    """Go over clips in order, some processes ahead of us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever wants more processes than cores shall have them
+        loader = DataLoader(work, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=_begin)
+    yield from loader
+
+
+def _begin(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the main process ends the others
 
 
 def _so_far(pieces: Sequence[Piece], work: Packing) -> str:
@@ -225,20 +238,22 @@ def _video(path: Path, count: int) -> Iterator[Frame | None]:
     """Decode all frames of a video, some at once; None for those that others would stand in for."""
     start, many = 0, 16
     while start < count:
-        wanted = np.arange(start, min(start + many, count))
+        wanted = list(range(start, min(start + many, count)))
         found = _decoded(path, wanted)
         if len({id(frame) for frame in found}) == len(wanted):
             yield from found
             many = max(1, _AT_ONCE // found[0].nbytes)
-        else:  # a frame alone has none to stand in for it
+        else:  # a frame asked for alone has none to stand in for it
             for i in wanted:
-                yield next(iter(_decoded(path, np.array([i]))), None)
+                yield next(iter(_decoded(path, [i])), None)
         start += len(wanted)
 
 
-def _decoded(path: Path, wanted: np.ndarray[Any, np.dtype[np.int64]]) -> list[Frame]:
+def _decoded(path: Path, wanted: Sequence[int]) -> list[Frame]:
+    """Decode frames of a video; none where half of them cannot be."""
+    first = [0] if wanted[0] else []  # after a frame the decoder seeks; the first of all it looks for from the start
     try:
-        return read_frames(path, wanted)
+        return read_frames(path, np.array([*first, *wanted]))[len(first) :]
     except (ItemError, IndexError):
         return []
 
