@@ -1,4 +1,3 @@
-import struct
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -53,27 +52,6 @@ def test_a_video_of_one_frame(tmp_path: Path, frames: list[np.ndarray]) -> None:
     assert frame_count(path) == 1
     assert len(read_frames(path, np.zeros(16, np.int64))) == 16
     assert probe(path).frames == 1
-
-
-@pytest.mark.parametrize(
-    ("matrix", "turns"),
-    [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)],
-)
-def test_rotation_in_the_header_is_honoured(tmp_path: Path, matrix: tuple[int, ...], turns: int) -> None:
-    picture = np.zeros((64, 96, 3), np.uint8)
-    picture[:32, :48] = 240  # upper left is bright
-    path = tmp_path / "turned.mp4"
-    write_video(path, [picture] * 3)
-    data = bytearray(path.read_bytes())
-    place = data.find(b"tkhd") + 4 + 4 + 20 + 16  # flags, times, layer to volume
-    a, b, c, d = (value << 16 for value in matrix)
-    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(bytes(data))
-    frame = read_frames(path, np.array([1]))[0]
-    expected = np.rot90(picture, turns)
-    assert frame.shape == expected.shape
-    assert np.abs(frame.astype(int) - expected).mean() < 8
-    assert probe(path).height == expected.shape[0]
 
 
 @pytest.mark.parametrize("name", ["-lead.mp4", "concat:a.mp4", "ünï cödé 表.mp4", "a%03d b.mp4", ".hidden.mp4", "text"])

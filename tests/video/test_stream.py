@@ -106,8 +106,8 @@ def test_frames_beyond_a_rate_are_never_converted(
     odd_video: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted: list[int] = []
-    real = module.upright
-    monkeypatch.setattr(module, "upright", lambda frame, *more: converted.append(1) or real(frame, *more))
+    real = module.Upright.__call__
+    monkeypatch.setattr(module.Upright, "__call__", lambda self, frame: converted.append(1) or real(self, frame))
     path = odd_video("thousand_fps")
     frames, _ = taken(path, max_rate=60)
     assert 12 <= len(frames) == len(converted) <= 13  # of 200 in a fifth of a second

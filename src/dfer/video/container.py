@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from dfer.errors import ItemError
-from dfer.video.images import MOST_PIXELS, Frame
+from dfer.video.images import MOST_PIXELS
 from dfer.video.mp4_boxes import check_boxes
 from dfer.video.regular_file import open_regular
 from dfer.video.regular_file import shown as shown
@@ -104,19 +102,6 @@ def announced_frames(container: Any, stream: Any) -> int:
     return frames
 
 
-def upright(frame: Any, reformatter: Any = None, size: tuple[int, int] | None = None) -> Frame:
-    """Convert one of FFmpeg's frames to ``(H, W, 3)`` RGB, turned as it is to be shown.
-
-    Args:
-        reformatter: FFmpeg's converter, kept from frame to frame.
-        size: width and height before turning; as it is unless given.
-    """
-    width, height = size or (frame.width, frame.height)
-    rgb = (reformatter or VideoReformatter()).reformat(frame, width, height, "rgb24").to_ndarray()
-    pixels: Frame = np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
-    return pixels
-
-
 class _Disk:
     """A file as FFmpeg reads it: where the disk fails the file ends, and the failure is kept to be said."""
 
@@ -174,6 +159,11 @@ def _moving_picture(path: Path, container: Any, pixels: int) -> Any:
     check_size(path, context.width, context.height, pixels)
     context.options = {"max_pixels": str(2 * pixels + MARGIN)}
     return pictures[0]
+
+
+def is_whole(packet: Any, container: Any) -> bool:
+    """Tell whether a piece of data can be decoded; in streams made for broadcast a hole in it is no lost frame."""
+    return not packet.is_corrupt or container.format.name.startswith("mpeg")
 
 
 def check_size(path: Path, width: int, height: int, pixels: int) -> None:

@@ -37,8 +37,12 @@ class Stretch:
 class Stamps:
     """Tell which of the video's frames each decoded one is, and which never came.
 
-    Packets announce stamps in the order of decoding, frames come in the order of showing; a frame's index is the
-    number of earlier stamps. Only stamps under way are kept.
+    Packets announce stamps in the order of decoding, frames come in the order of showing, and are counted as they
+    come. Only stamps under way are kept.
+
+    Attributes:
+        trusted: set once something could not be decoded: an earlier stamp that is left over then is a frame that was
+            lost, and counts; before, it is a stamp that is wrong.
 
     Args:
         unit: seconds per unit of the stamps.
@@ -46,6 +50,7 @@ class Stamps:
 
     Example:
         >>> stamps = Stamps(unit=0.04, step=0.04)
+        >>> stamps.trusted = True
         >>> for stamp in (7, 10, 8, 9):
         ...     stamps.expect(stamp)
         >>> stamps.place(7), stamps.place(9), str(stamps.lost)
@@ -55,6 +60,7 @@ class Stamps:
     def __init__(self, unit: float, step: float) -> None:
         self.unit, self.step = unit, step
         self.lost = Stretch()
+        self.trusted = False
         self._pending: list[int] = []
         self._dropped: deque[int] = deque(maxlen=64)
         self._late = 0
@@ -97,6 +103,8 @@ class Stamps:
     def _drop(self) -> None:
         stamp = heappop(self._pending)
         self._forget(stamp)
+        if not self.trusted:
+            return
         self._dropped.append(stamp)
         self.lost.add(max(0.0, self._raw(stamp)))
         if self._late:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import floor
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-from av.video.reformatter import VideoReformatter
 
 from dfer.errors import ItemError
-from dfer.video.container import announced_frames, blamed, check_size, opened, shown, upright
+from dfer.video.container import announced_frames, blamed, check_size, is_whole, opened, shown
 from dfer.video.images import MOST_PIXELS, Frame
 from dfer.video.stamps import Stamps, Stretch
+from dfer.video.upright import Upright
 
 USUAL_RATE = 25.0  # where the file does not say
 RATES = (1e-3, 1e5)
@@ -56,11 +56,14 @@ class VideoFrame(NamedTuple):
 
 
 @contextmanager
-def open_stream(path: Path, limits: Limits = Limits(), max_rate: float | None = None) -> Iterator["VideoStream"]:
+def open_stream(
+    path: Path, limits: Limits = Limits(), max_rate: float | None = None, numbers: Container[int] | None = None
+) -> Iterator["VideoStream"]:
     """Open a video to go over its frames once.
 
     Args:
         max_rate: frames beyond so many per second are left out, which saves their conversion.
+        numbers: of the others, besides the first, only these are given, counted as they come out of the decoder.
 
     Raises:
         ItemError: no video, nothing in it that can be decoded, or larger or longer than the limits; the latter
@@ -74,7 +77,7 @@ def open_stream(path: Path, limits: Limits = Limits(), max_rate: float | None = 
     if max_rate is not None and not max_rate > 0:
         raise ValueError(f"max_rate must be above 0, got {max_rate}")
     with opened(Path(path), limits.pixels) as (container, source):
-        stream = VideoStream(Path(path), container, source, limits, max_rate)
+        stream = VideoStream(Path(path), container, source, limits, max_rate, numbers)
         try:
             yield stream
         finally:
@@ -86,17 +89,28 @@ class VideoStream:
 
     Attributes:
         info: what the file announces.
-        frames: how many the video had so far, those beyond `max_rate` too; all of them after the last one.
+        frames: how many the video had so far, those left out or lost too; all of them after the last one.
+        decoded: how many of them came out of the decoder.
+        seconds: when the last of these is shown.
         damage: what could not be read, in one clause; known after the last frame, empty where all is well.
     """
 
-    def __init__(self, path: Path, container: Any, source: Any, limits: Limits, max_rate: float | None) -> None:
-        self.frames = 0
+    def __init__(
+        self,
+        path: Path,
+        container: Any,
+        source: Any,
+        limits: Limits,
+        max_rate: float | None,
+        numbers: Container[int] | None,
+    ) -> None:
+        self.frames = self.decoded = 0
+        self.seconds = 0.0
         self.damage = ""
-        self._path, self._limits, self._max_rate = path, limits, max_rate
+        self._path, self._limits, self._max_rate, self._numbers = path, limits, max_rate, numbers
         self._container, self._source = container, source
-        self._seconds, self._sure = _announced(container, source)
-        self._check_length(self._seconds or 0.0, "claims to last")
+        self._lasts, self._sure = _announced(container, source)
+        self._check_length(self._lasts or 0.0, "claims to last")
         self._rate = _rate(source)
         self._stamps = Stamps(float(source.time_base or 1), 1 / self._rate)
         self._spoilt = Stretch()
@@ -113,7 +127,7 @@ class VideoStream:
             )
         self._given = self._from(first)
         height, width = first.pixels.shape[:2]
-        self.info = StreamInfo(height, width, self._rate, self._seconds, source.frames or None)
+        self.info = StreamInfo(height, width, self._rate, self._lasts, source.frames or None)
 
     def __iter__(self) -> Iterator[VideoFrame]:
         return self._given
@@ -129,11 +143,10 @@ class VideoStream:
         yield from self._frames
 
     def _read(self) -> Generator[VideoFrame]:
-        reformatter, slot, size = VideoReformatter(), -1, None
-        for frame in self._decoded():
-            size = size or (frame.width, frame.height)
+        upright, slot = Upright(self._source), -1
+        for number, frame in enumerate(self._decoded()):
             index, seconds = self._stamps.place(frame.dts if frame.pts is None else frame.pts)
-            self.frames = index + 1
+            self.frames, self.decoded, self.seconds = index + 1, number + 1, seconds
             self._check_length(seconds, "lasts")
             check_size(self._path, frame.width, frame.height, self._limits.pixels)
             if frame.is_corrupt:
@@ -142,8 +155,10 @@ class VideoStream:
                 before, slot = slot, max(slot, floor(seconds * self._max_rate + 0.1))  # stamps are rounded
                 if slot == before:
                     continue
+            if number and self._numbers is not None and number not in self._numbers:
+                continue
             with blamed(self._path):
-                pixels = upright(frame, reformatter, size)
+                pixels = upright(frame)
             yield VideoFrame(index, seconds, pixels)
         self._stamps.close()
         self.damage = "; ".join(self._clauses())
@@ -154,11 +169,10 @@ class VideoStream:
         pixels = max(1, context.width * context.height)
         context.thread_count = max(1, min(THREADS, os.cpu_count() or 1, AHEAD // pixels))
         context.thread_type = "AUTO"
-        partly = self._container.format.name.startswith("mpeg")  # there a lost piece is no lost frame
         for packet in self._demuxed():
             stamp = packet.dts if packet.pts is None else packet.pts
-            if packet.is_corrupt and not partly:
-                self._failures += 1
+            if not is_whole(packet, self._container):
+                self._fail()
                 continue
             self._packets += 1
             if stamp is not None:
@@ -180,15 +194,19 @@ class VideoStream:
                 return
             except av.FFmpegError:
                 failed += 1
-                self._failures += 1
+                self._fail()
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
             frames: list[Any] = self._source.codec_context.decode(packet)
             return frames
         except av.FFmpegError:
-            self._failures += 1
+            self._fail()
             return []
+
+    def _fail(self) -> None:
+        self._failures += 1
+        self._stamps.trusted = True
 
     def _check_length(self, seconds: float, what: str) -> None:
         if seconds > self._limits.seconds:
@@ -200,9 +218,9 @@ class VideoStream:
     def _clauses(self) -> Iterator[str]:
         """What could not be read."""
         met = (self._end - (self._begin or 0)) * self._stamps.unit
-        cut, lost = self._cut_off(met), self._stamps.lost.count if self._failures else 0
+        cut, lost = self._cut_off(met), self._stamps.lost.count
         if cut:
-            yield f"cut off after {met:.1f} s" + ("" if self._seconds is None else f" of {self._seconds:.1f} s")
+            yield f"cut off after {met:.1f} s" + ("" if self._lasts is None else f" of {self._lasts:.1f} s")
         if lost:
             yield f"{self._stamps.lost} could not be decoded"
         if self._spoilt.count:
@@ -215,9 +233,9 @@ class VideoStream:
         if name.startswith("mov") and self._source.frames:
             return self._packets < announced_frames(self._container, self._source)
         return (
-            self._seconds is not None
+            self._lasts is not None
             and self._sure
-            and self._seconds - met > max(3 * self._stamps.step, 0.02 * self._seconds)
+            and self._lasts - met > max(3 * self._stamps.step, 0.02 * self._lasts)
         )
 
 
