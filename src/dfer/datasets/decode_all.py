@@ -24,7 +24,10 @@ _STRETCH = 64  # frames: not a whole video at once
 
 
 class Decoded(NamedTuple):
-    """What came of a clip: its unreadable frames, why the first is, and a digest of each that shows something."""
+    """What came of a clip: its unreadable frames, why the first is, and a digest of each that shows something.
+
+    A video that cannot be read has a reason alone.
+    """
 
     bad: list[str]
     reason: str
@@ -48,11 +51,13 @@ def decode_all(index: ClipIndex, sides: Sides, frames: int, found: Findings) -> 
         for entry, clip in zip(entries, pool.map(lambda entry: decode(index, entry), entries)):
             progress.advance(task)
             digests[entry] = clip.digests
-            if not clip.bad:
+            if not clip.reason:
                 continue
             clip_id, count, bad = sides.ids[entry], int(index.counts[entry]), len(clip.bad)
             unreadable[clip_id] = {"frames": count, "unreadable": clip.bad, "reason": clip.reason}
-            if 2 * bad >= min(count, frames):
+            if not bad:
+                found.add(UNREADABLE, [Problem(clip_id, clip.reason)])
+            elif 2 * bad >= min(count, frames):
                 span = clip.bad[0] + (f" to {clip.bad[-1]}" if bad > 1 else "")
                 text = f"{bad} of {count} frames unreadable ({span}): {clip.reason}"
                 found.add(UNREADABLE, [Problem(clip_id, text)])
@@ -75,7 +80,7 @@ def decode(index: ClipIndex, entry: int) -> Decoded:
             try:
                 pictures = read_frames(path, wanted)
             except ItemError as error:
-                return Decoded([str(number) for number in range(1, count + 1)], str(error), np.empty(0, np.uint64))
+                return Decoded([], str(error), np.empty(0, np.uint64))
             digests += [_digest(picture.tobytes()) for picture in pictures if not is_flat(picture)]
     else:
         for name in index.frame_names(entry):

@@ -23,12 +23,12 @@ SIDE: Final = 16
 NEAR: Final = 100
 """Bits of 3 x 256 by which the first, middle and last frames of two clips may differ together, and still be near.
 
-Aligned faces are alike wherever a hash of 64 bits looks: with it, copies differ by up to 30 bits of 3 x 64 and clips
-of other people by as few as 26. With 256 bits, copies stay below 100: encoded anew at JPEG quality 30 at most 58, at
-half or twice the size 20, brighter or of stronger contrast 30, with 2 % cut off one edge or 1 % off all four 96. All
-others stay above: drawn faces of the preset wild 192 (of one person 218), stretches of a video of one person 0.8
-seconds apart 108, cut to the face 112. With 2 % cut off all four edges copies differ by up to 176: not found. Nor are
-mirrored copies, or parts of a clip.
+Aligned faces are alike wherever a hash of 64 bits looks: with it, copies differ by up to 20 bits of 3 x 64 and clips
+of the same person by as few as 10. With 256 bits, copies of faces and of whole scenes stay below 100: encoded anew at
+JPEG quality 30 at most 58, at half or twice the size 20, brighter or of stronger contrast 30, with 2 % cut off one
+edge 86, with 1 % off all four 96. Other clips stay above: drawn faces of the preset wild 192 (of one person 218), faces
+cut from a video of one person, 0.8 seconds apart, 112. Whole scenes of a still person may come as near as 74: so it
+takes a look. Not found are copies with 2 % cut off all four edges (up to 176), mirrored ones, and parts of a clip.
 """
 
 NEAR_EACH: Final = 50
@@ -37,7 +37,7 @@ NEAR_EACH: Final = 50
 MOST: Final = 1000
 """Pairs that are listed, the nearest."""
 
-_ROWS = 64  # compared with all at a time
+_ROWS = 16  # compared with all at a time: small arrays stay in the processor
 
 
 class Pair(NamedTuple):

@@ -1,6 +1,7 @@
 """Figures: arrays in, a matplotlib Figure out; this room knows no model and no disk."""
 
 from dfer.figures.agreement import InParts, agreement_sheet
+from dfer.figures.clip_histograms import clip_histograms
 from dfer.figures.confusion import confusion
 from dfer.figures.curves import curves
 from dfer.figures.embedding import embedding
@@ -19,6 +20,7 @@ __all__ = [
     "Heated",
     "InParts",
     "agreement_sheet",
+    "clip_histograms",
     "confusion",
     "contact_sheet",
     "curves",
