@@ -8,6 +8,7 @@ from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
 from dfer.datasets.ferv39k import FERV39k
 from dfer.datasets.folder import FolderClips
+from dfer.datasets.mafw import MAFW
 from dfer.datasets.ravdess import RAVDESS
 from dfer.datasets.synthetic import SyntheticFaces
 
@@ -15,6 +16,7 @@ __all__ = [
     "CREMAD",
     "DATASETS",
     "DFEW",
+    "MAFW",
     "RAVDESS",
     "CKPlus",
     "CSVClips",

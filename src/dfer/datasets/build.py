@@ -12,6 +12,7 @@ from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
 from dfer.datasets.ferv39k import FERV39k
 from dfer.datasets.folder import FolderClips
+from dfer.datasets.mafw import MAFW
 from dfer.datasets.ravdess import RAVDESS
 from dfer.datasets.synthetic import SyntheticFaces
 from dfer.errors import InputError
@@ -20,6 +21,7 @@ from dfer.transforms.presets import ClipTransform
 DATASETS: dict[str, type[ClipDataset]] = {
     "DFEW": DFEW,
     "FERV39k": FERV39k,
+    "MAFW": MAFW,
     "RAVDESS": RAVDESS,
     "CREMAD": CREMAD,
     "CKPlus": CKPlus,
