@@ -1,6 +1,7 @@
 """One image file to one RGB frame."""
 
 import io
+import logging
 import os
 import warnings
 from contextlib import suppress
@@ -13,6 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dfer.errors import ItemError
 from dfer.video.regular_file import open_regular, shown
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with a file is said by the error, once
 
 Frame = NDArray[np.uint8]
 """One decoded frame, ``(H, W, 3)`` RGB."""
@@ -50,6 +53,11 @@ def read_image(source: Path | bytes) -> Frame:
         return _read_other(data) if frame is None else frame
     except MemoryError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ItemError(
+            f"{_name(source)} claims to be far larger than the {MOST_PIXELS:,} pixels that are read at most; "
+            "leave its clip out"
+        ) from error
     except _NotReadError as error:
         raise ItemError(f"{_name(source)} {error}") from None
     except UnidentifiedImageError as error:
