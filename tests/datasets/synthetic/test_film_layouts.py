@@ -19,6 +19,12 @@ from dfer.datasets.synthetic.writing import Order
 from dfer.labels import BASIC, EXTENDED
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of eight frames, which are drawn sooner."""
+    monkeypatch.setattr(film_layouts, "_DFEW_FRAMES", (8,) * 11)
+
+
 def test_dfew(tmp_path: Path, digest: Callable[[Path], str]) -> None:
     root = tmp_path / "DFEW"
     assert synthesize(root, layout="dfew", clips=25, size=16) == 0
@@ -72,6 +78,7 @@ def test_ferv39k(tmp_path: Path, digest: Callable[[Path], str]) -> None:
     assert len(FERV39k(root, "test")) == 6
 
 
+@pytest.mark.usefixtures("short")
 def test_original_videos(tmp_path: Path) -> None:
     synthesize(tmp_path / "DFEW", layout="dfew", clips=10, size=16, preset="easy", video=True)
     assert (tmp_path / "DFEW/Clip/original/10.mp4").is_file()
@@ -82,6 +89,7 @@ def test_original_videos(tmp_path: Path) -> None:
     assert clips[0].clip.shape == (16, 3, 112, 112)
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("video", [False, True])
 def test_mafw(tmp_path: Path, video: bool) -> None:
     root = tmp_path / "MAFW"

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from dfer.datasets.synthetic.knobs import Knobs
+from dfer.datasets.synthetic.knobs import EASY, Knobs
 from dfer.datasets.synthetic.truth import Role, counts
 from dfer.datasets.synthetic.writing import Order, plan_roles, save_pngs, save_video, spread, write, write_lines
 
@@ -135,8 +135,17 @@ def _ck_sequences(total: int, rng: np.random.Generator) -> Iterator[tuple[int, i
 
 
 def _studio(knobs: Knobs) -> Knobs:
-    """One place, one expression at a time, nothing in front of the face, no wrong label."""
-    return replace(knobs, styles=1, distractors=0.0, occlusion=0.0, label_noise=0.0)
+    """Take from the preset how strongly faces move; the place is one, well lit, and shows nothing else."""
+    return replace(
+        knobs,
+        styles=1,
+        style_strength=EASY.style_strength,
+        head_pose=EASY.head_pose,
+        camera_shake=EASY.camera_shake,
+        distractors=0.0,
+        occlusion=0.0,
+        label_noise=0.0,
+    )
 
 
 def _in_turn(folds: tuple[range, ...]) -> list[int]:
