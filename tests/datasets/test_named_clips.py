@@ -116,3 +116,9 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
 def test_strays(name: str) -> None:
     assert is_stray(name)
     assert not is_stray("A1")
+
+
+def test_a_message_is_one_line_whatever_a_folder_is_called(tmp_path: Path) -> None:
+    problem = read_names(tree(tmp_path, "a\nb/B7.mp4", "A1.mp4"), "video", RULE).listing.problems[0]
+    assert "\n" not in str(problem)
+    assert "B7.mp4: 7 is bad" in str(problem)

@@ -1,6 +1,5 @@
 """Clips whose names say everything: found below any folder, one file for each."""
 
-import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from dfer.errors import InputError
 from dfer.video.container import shown
 
 KINDS: Final = ("video", "frames")
-_log = logging.getLogger("dfer")
 
 
 class Said(NamedTuple):
@@ -108,7 +106,7 @@ def read_names(root: Path, media: str, rule: NameRule) -> NamedClips:
         name = _name(path)
         said = rule.read(name)
         if isinstance(said, str):
-            problems.append(Problem(name, said, f"{root}/{path}"))
+            problems.append(Problem(name, said, shown(root / path)))
         elif said is not None:
             of.setdefault(rule.clip(name), []).append((path, said))
     clips, paths = [], []
@@ -116,9 +114,9 @@ def read_names(root: Path, media: str, rule: NameRule) -> NamedClips:
         ranks = [_rank(path, rule) for path, _ in files]
         (path, said), *others = [file for file, rank in zip(files, ranks) if rank == min(ranks)]
         for other, _ in others:
-            reason = f"clip {_name(path)} lies at {root}/{path} too; remove one of them"
-            problems.append(Problem(_name(path), reason, f"{root}/{other}"))
-        clips.append(Listed(_name(path), said.label, f"{root}/{path}", said.actor))
+            reason = f"clip {_name(path)} lies at {shown(root / path)} too; remove one of them"
+            problems.append(Problem(_name(path), reason, shown(root / other)))
+        clips.append(Listed(_name(path), said.label, shown(root / path), said.actor))
         paths.append(path)
     if not clips and not problems:
         there = [kind for kind in media_in(root, rule) if kind != media]
