@@ -1,10 +1,14 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips
+from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips, SyntheticFaces
+from dfer.datasets.cache import cache
 from dfer.datasets.check import check, index
 from dfer.datasets.dfew import set_path
 from dfer.errors import InputError
@@ -42,7 +46,7 @@ def test_what_a_person_reads(trees: Any, tmp_path: Path, capsys: pytest.CaptureF
     assert any(line.split()[:4] == ["fold", "5", "test", "2/489"] for line in said)  # as published, where it differs
     assert max(map(len, said[1:12])) < 80
     assert "70 clips, 210 frames on disk (frames)" in said
-    assert "note: 70 clips have fewer than 16 frames, which are repeated in order" in said
+    assert "note: clips with fewer than 16 frames, which are repeated in order: 70" in said
     assert "not looked for: unreadable frames (--decode), similar pictures (--similar)" in said
     assert said[-1].startswith(f"see {tmp_path / 'x.svg'} (classes and lengths)")
 
@@ -115,7 +119,7 @@ def test_what_is_missing_empty_or_unreadable_and_the_list_as_exclude(trees: Any,
     assert reasons["00004"] == "without a frame in its folder"
     assert "3 of 6 frames unreadable" in reasons["00005"]
     assert "(00005_00001.jpg to 00005_00003.jpg)" in reasons["00005"]
-    assert "# 1 unreadable frames in 1 clips, neighbours stand in: 00006" in written
+    assert "# unreadable frames, whose neighbours stand in: 1, in 00006" in written
     assert said["unreadable"]["00006"]["unreadable"] == ["00006_00001.jpg"]
     for fold in (1, 2, 3, 4, 5):
         data = DFEW(root, "train", fold, exclude=tmp_path / "wrong.txt")
@@ -160,9 +164,81 @@ def test_a_list_is_written_here_unless_told_otherwise(
     assert check("folder", root) == 3
     assert "anger/[empty]\t" in (tmp_path / "check-FolderClips.txt").read_text()
     said = capsys.readouterr().out
-    assert "1 thing is wrong, with 2 clips in all" in said
-    assert "WRONG 2 clips without a frame in its folder: " in said
+    assert "1 thing is wrong; clips to leave out: 2" in said
+    assert "WRONG clips without a frame in its folder: 2 (" in said
     assert "anger/[empty]" in said
+
+
+def test_all_kinds_of_sharing_at_once(trees: Any, found: Any, tmp_path: Path) -> None:
+    root = trees.folder(splits=("train", "test"), clips=2)
+    for number, clip in enumerate(sorted(root.rglob("clip *"))):
+        for frame in (1, 2, 3):
+            faces = np.random.default_rng([number, frame]).integers(0, 255, (32, 32, 3), np.uint8)
+            Image.fromarray(faces).save(clip / f"{frame}.png")
+    one, other = root / "train/anger/clip 0", root / "test/anger/clip 0"
+    shutil.rmtree(other)
+    shutil.copytree(one, other)  # the same bytes
+    one, other = root / "train/anger/clip 1", root / "test/anger/clip 1"
+    shutil.copy(one / "1.png", other / "4.png")  # a frame of four
+    assert cache("folder", root, size=16, workers=1) == 0
+    status, said, written = found("folder", root, decode=True, similar=True)
+    assert status == 3
+    assert [(problem["kind"], problem["clip_id"]) for problem in said["problems"]] == [
+        ("clips with the same bytes on both sides", "train/anger/clip 0")
+    ]
+    assert "train/anger/clip 0\tthe same bytes as test/anger/clip 0" in written
+    assert said["shared_frames"][0]["clips"] == ["test/anger/clip 1", "train/anger/clip 1"]
+    assert said["not_looked_for"] == {}
+    assert any("all its checksums right" in note for note in said["notes"])
+    again = (tmp_path / "wrong.json").read_text()
+    found("folder", root, decode=True, similar=True)
+    assert (tmp_path / "wrong.json").read_text() == again
+    found("folder", root)
+    assert len(FolderClips(root, "train", exclude=tmp_path / "wrong.txt")) == 3
+
+
+def test_a_sheet_of_similar_pictures(tmp_path: Path, trees: Any, found: Any) -> None:
+    drawn = SyntheticFaces("train", size=64, clips=2, cache=False)
+    file = trees.csv("clip,label,split\na,sad,train\nb,sad,test\n", ["c"])
+    for name, quality in (("a", 95), ("b", 60)):
+        (file.parent / name).mkdir()
+        for number, frame in enumerate(drawn.read(0, np.arange(3))):
+            Image.fromarray(np.asarray(frame)).save(file.parent / name / f"{number}.jpg", quality=quality)
+    status, said, _ = found("csv", file, similar=True)
+    assert status == 0  # a person must look
+    assert said["similar"]["on both sides"] == 1
+    with Image.open(tmp_path / "wrong-similar.jpg") as sheet:
+        assert sheet.width > 500
+
+
+def test_where_nothing_can_be_written_all_is_said(
+    trees: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trees.folder()
+    (root / "anger" / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    out = tmp_path / "file" / "wrong.txt"
+    with pytest.raises(InputError, match=r"cannot write .*wrong.txt: File exists; free or choose another folder"):
+        check("folder", root, out=out)
+    said = capsys.readouterr().out
+    assert "1 thing is wrong" in said
+    assert "anger/empty\twithout a frame in its folder\n" in said
+    assert str(out) not in said
+    with pytest.raises(InputError, match="cannot write"):
+        check("folder", root, out=out, json=True)
+    assert json.loads(capsys.readouterr().out)["problems"][0]["clip_id"] == "anger/empty"
+
+
+def test_another_kind_of_media(trees: Any, found: Any) -> None:
+    root = trees.dfew()
+    trees.clip(root / "Clip/clip_224x224_16f/00001", ["1.jpg"])
+    assert found("dfew", root)[1]["media"] == "frames"
+    status, said, _ = found("dfew", root, media="frames16")
+    assert (status, said["media"], said["on_disk"]["clips"]) == (3, "frames16", 1)
+    with pytest.raises(InputError, match="DFEW has no media 'films'; choose one of frames, frames16, video"):
+        check("dfew", root, media="films")
+    with pytest.raises(InputError, match="FolderClips has no media 'frames'; leave the option out"):
+        check("folder", trees.folder(), media="frames")
 
 
 def test_wrong_questions(trees: Any, tmp_path: Path) -> None:
@@ -172,6 +248,8 @@ def test_wrong_questions(trees: Any, tmp_path: Path) -> None:
         check("dfew", tmp_path / "nowhere")
     with pytest.raises(InputError, match="clip_224x224 not found; the root holds"):
         check("dfew", trees.folder())
+    with pytest.raises(InputError, match="fewer than 0 frames; give at least 1"):
+        check("dfew", trees.dfew(), frames=0)
 
 
 def test_every_kind_of_media_is_indexed(trees: Any, capsys: pytest.CaptureFixture[str]) -> None:

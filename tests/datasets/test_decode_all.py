@@ -25,7 +25,7 @@ def test_a_clip_of_which_half_is_gone_and_one_with_a_bad_frame(trees: Any) -> No
     problem = found.problems[UNREADABLE][0]
     assert (problem.clip_id, len(found.all())) == ("a", 1)
     assert problem.reason.startswith("3 of 6 frames unreadable (3.jpg to 5.jpg): ")
-    assert found.notes == ["1 unreadable frames in 1 clips, neighbours stand in: b"]
+    assert found.notes == ["unreadable frames, whose neighbours stand in: 1, in b"]
     assert found.details["unreadable"]["b"]["unreadable"] == ["2.jpg"]
     assert set(digests) == {0, 1, 2}
 

@@ -32,7 +32,7 @@ def test_subjects_on_both_sides(trees: Any) -> None:
     file = trees.csv(f"clip,label,split,subject\n{lines}", ["a", "b", "c", "d"])
     found = looked(CSVClips.survey(file))
     assert [str(problem) for problem in found.problems[SUBJECTS]] == [
-        "1 subjects are both in train (2 clips) and in test (1): Ann; keep all clips of a subject on one side"
+        "subjects with clips both in train (2) and in test (1): 1 (Ann); keep all clips of a subject on one side"
     ]
     assert found.to_leave_out() == {}  # it concerns no single clip
     assert found.details["subjects"] == {"train, test": ["Ann"]}
@@ -44,7 +44,7 @@ def test_other_lengths_than_annotated_are_named(trees: Any) -> None:
     file = trees.csv("clip,label,split,frames\na,sad,train,3\nb,happy,test,2\nc,happy,train,\n")
     found = looked(CSVClips.survey(file))
     assert found.problems == {}
-    assert "1 clips have another number of frames on disk than annotated" in found.notes
+    assert "clips with another number of frames on disk than annotated: 1" in found.notes
     assert found.details["other_lengths"] == {"a": {"annotated": 3, "on disk": 2}}
 
 
@@ -82,9 +82,9 @@ def test_problems_are_kept_once_and_reasons_are_joined() -> None:
     found.add("x", [])
     assert not found.problems
     found.add("x", [Problem("b", "one"), Problem("a", "two"), Problem("b", "one")])
-    found.add("y", [Problem("b", "three", "f:1"), Problem("", "of none")])
-    assert len(found.all()) == 4
-    assert found.to_leave_out() == {"a": ["two"], "b": ["one", "f:1: three"]}
+    found.add("y", [Problem("b10", "three", "f:1"), Problem("b", "four"), Problem("", "of none")])
+    assert [problem.clip_id for problem in found.all()] == ["a", "b", "", "b", "b10"]
+    assert list(found.to_leave_out().items()) == [("a", ["two"]), ("b", ["one", "four"]), ("b10", ["f:1: three"])]
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def test_half_of_a_clip_is_a_problem_and_less_a_note(trees: Any) -> None:
     assert [(problem.clip_id, problem.reason) for problem in found.problems[SHARED]] == [
         ("a", "5 of its frames stand in c too, which is in test, this in train")
     ]
-    assert found.notes == ["1 pairs of clips on both sides share single frames: c and b"]
+    assert found.notes == ["pairs of clips on both sides that share single frames: 1 (c and b)"]
     assert found.details["shared_frames"] == [
         {"clips": ["c", "a"], "frames": 5, "of": [20, 10]},
         {"clips": ["c", "b"], "frames": 5, "of": [20, 20]},

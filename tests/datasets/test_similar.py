@@ -147,7 +147,7 @@ def test_pairs_on_both_sides_come_first_and_black_clips_are_left_alone(survey: A
     pairs = find_similar(survey.index, sides, [], found)
     assert [(sides.ids[pair.one], sides.ids[pair.other]) for pair in pairs] == [("d", "b"), ("a", "c")]
     assert found.problems == {}
-    assert found.notes == ["2 pairs of clips show nearly the same pictures, 1 of them on both sides: d and b, a and c"]
+    assert found.notes == ["pairs of clips with nearly the same pictures: 2, on both sides 1 (d and b, a and c)"]
     nearest = found.details["similar"]["nearest"]
     assert nearest[0]["clips"] == ["d", "b"]
     assert nearest[0]["labels"] == ["happy", "sad"]

@@ -86,7 +86,7 @@ def test_a_training_clip_that_is_tested_too(trees: Any) -> None:
     assert [(problem.clip_id, problem.reason) for problem in found.problems[SAME_BYTES]] == [
         ("a", "the same bytes as b, which is in test, this in train; labels differ: sad, happy")
     ]
-    assert found.notes == ["1 groups of clips on one side have the same bytes: c = d"]
+    assert found.notes == ["clips on one side with the same bytes as another: 1 (c and d)"]
     assert found.details["same_bytes"] == [
         {"clips": ["b", "a"], "labels": ["happy", "sad"], "leave_out": ["a"]},
         {"clips": ["c", "d"], "labels": ["sad", "sad"], "leave_out": []},

@@ -30,7 +30,7 @@ def refuse_foreign(out: Path) -> None:
         try:
             with path.open("rb") as file:
                 ours = MADE_BY.encode() in file.read(200)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise InputError(

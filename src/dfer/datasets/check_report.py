@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dfer.datasets.findings import Findings, class_counts, some, counts_over_tests
+from dfer.datasets.findings import Findings, class_counts, counts_over_tests, some
 from dfer.datasets.listing import Problem
 from dfer.datasets.survey import Part, Survey
 from dfer.labels import SHORT
@@ -59,7 +59,7 @@ class Report:
         if problems:
             clips = len(self.found.to_leave_out())
             things = "1 thing is wrong" if len(problems) == 1 else f"{len(problems)} things are wrong"
-            return f"{place}: {things}" + (f", with {clips} clips in all" if clips else "")
+            return f"{place}: {things}" + (f"; clips to leave out: {clips}" if clips else "")
         if self.as_published() is False:
             return f"{place}: nothing is wrong, but it is not as published"
         return f"{place}: whole and right"
@@ -145,15 +145,15 @@ def summary(kind: str, problems: Sequence[Problem]) -> str:
 
     Example:
         >>> summary("not on disk", [Problem("00003", "not on disk"), Problem("00007", "not on disk")])
-        '2 clips not on disk: 00003, 00007'
+        'clips not on disk: 2 (00003, 00007)'
     """
     first = problems[0]
-    text = f"{first.clip_id}: {first}" if first.clip_id else str(first)
+    text = f"{first.clip_id}: {first}" if first.clip_id and not first.where else str(first)
     if len(problems) == 1:
         return text
     if kind == first.reason:
-        return f"{len(problems)} clips {kind}: {some([problem.clip_id for problem in problems], 5)}"
-    return f"{len(problems)} {kind}: {text}; ..."
+        return f"clips {kind}: {len(problems)} ({some([problem.clip_id for problem in problems], 5)})"
+    return f"{kind}: {len(problems)}, first {text}"
 
 
 def _table(report: Report) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.datasets.findings import Findings, some
-from dfer.datasets.index import FOLDER, ClipIndex, progress_bar
+from dfer.datasets.index import FOLDER, ClipIndex, natural_sort, progress_bar
 from dfer.datasets.listing import Problem
 from dfer.datasets.sides import Sides
 from dfer.errors import ItemError
@@ -64,9 +64,10 @@ def decode_all(index: ClipIndex, sides: Sides, frames: int, found: Findings) -> 
             else:
                 lost[clip_id] = bad
     if lost:
-        text = f"{sum(lost.values())} unreadable frames in {len(lost)} clips, neighbours stand in: {some(sorted(lost))}"
-        found.notes.append(text)
-    found.details["unreadable"] = dict(sorted(unreadable.items()))
+        found.notes.append(
+            f"unreadable frames, whose neighbours stand in: {sum(lost.values())}, in {some(natural_sort(lost))}"
+        )
+    found.details["unreadable"] = {clip_id: unreadable[clip_id] for clip_id in natural_sort(unreadable)}
     return digests
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from dfer.datasets.clip_files import why_unusable
+from dfer.datasets.index import natural_key, natural_sort
 from dfer.datasets.listing import Problem
 from dfer.datasets.survey import Part, Survey
 
@@ -30,10 +31,10 @@ class Findings:
     details: dict[str, Any] = field(default_factory=dict)
 
     def add(self, kind: str, problems: Iterable[Problem]) -> None:
-        """Add problems of a kind, each once."""
-        found = list(dict.fromkeys([*self.problems.get(kind, []), *problems]))
+        """Add problems of a kind, each once, in the order of their clips."""
+        found = dict.fromkeys([*self.problems.get(kind, []), *problems])
         if found:
-            self.problems[kind] = found
+            self.problems[kind] = sorted(found, key=lambda problem: natural_key(problem.clip_id))
 
     def all(self) -> list[Problem]:
         """Give all problems, kind by kind."""
@@ -42,10 +43,10 @@ class Findings:
     def to_leave_out(self) -> dict[str, list[str]]:
         """Give, by name, the clips that something is wrong with, and what."""
         reasons: dict[str, list[str]] = {}
-        for problem in sorted(self.all(), key=lambda problem: problem.clip_id):
+        for problem in self.all():
             if problem.clip_id:
                 reasons.setdefault(problem.clip_id, []).append(str(problem))
-        return reasons
+        return {clip_id: reasons[clip_id] for clip_id in natural_sort(reasons)}
 
 
 def look_over(survey: Survey, frames: int, found: Findings) -> None:
@@ -65,7 +66,7 @@ def look_over(survey: Survey, frames: int, found: Findings) -> None:
     _compare_lengths(survey, found)
     short = sum(0 < int(survey.index.counts[entry]) < frames for entry in survey.entries())
     if short:
-        found.notes.append(f"{short} clips have fewer than {frames} frames, which are repeated in order")
+        found.notes.append(f"clips with fewer than {frames} frames, which are repeated in order: {short}")
 
 
 def class_counts(labels: Sequence[str], part: Part) -> tuple[int, ...]:
@@ -112,7 +113,7 @@ def _find_shared(parts: Sequence[Part], found: Findings) -> None:
     ids = {part.name: {clip.clip_id for clip in part.listing.clips} for part in parts}
     for one, other in combinations(parts, 2):
         if one.trial == other.trial or (is_test(one) and is_test(other)):
-            shared = sorted(ids[one.name] & ids[other.name])
+            shared = ids[one.name] & ids[other.name]
             found.add(IN_TWO_SETS, (Problem(clip_id, f"in {one.name} and in {other.name}") for clip_id in shared))
 
 
@@ -123,7 +124,7 @@ def _find_untested(parts: Sequence[Part], found: Findings) -> None:
         return
     tested = {clip.clip_id for part in tests for clip in part.listing.clips}
     listed = {clip.clip_id for part in parts for clip in part.listing.clips}
-    found.add(IN_NO_TEST, (Problem(clip_id, "in the test set of no fold") for clip_id in sorted(listed - tested)))
+    found.add(IN_NO_TEST, (Problem(clip_id, "in the test set of no fold") for clip_id in listed - tested))
 
 
 def _find_subjects(parts: Sequence[Part], found: Findings) -> None:
@@ -131,12 +132,12 @@ def _find_subjects(parts: Sequence[Part], found: Findings) -> None:
         if one.trial != other.trial:
             continue
         here, there = (Counter(clip.subject for clip in part.listing.clips if clip.subject) for part in (one, other))
-        shared = sorted(set(here) & set(there))
+        shared = natural_sort(set(here) & set(there))
         if shared:
             clips = [sum(counts[name] for name in shared) for counts in (here, there)]
             text = (
-                f"{len(shared)} subjects are both in {one.name} ({clips[0]} clips) and in {other.name} ({clips[1]}): "
-                f"{some(shared, 5)}; keep all clips of a subject on one side"
+                f"subjects with clips both in {one.name} ({clips[0]}) and in {other.name} ({clips[1]}): {len(shared)} "
+                f"({some(shared, 5)}); keep all clips of a subject on one side"
             )
             found.add(SUBJECTS, [Problem("", text)])
             found.details.setdefault("subjects", {})[f"{one.name}, {other.name}"] = shared
@@ -151,5 +152,5 @@ def _compare_lengths(survey: Survey, found: Findings) -> None:
         if entry >= 0 and clip.frames not in (None, int(survey.index.counts[entry]))
     }
     if differing:
-        found.notes.append(f"{len(differing)} clips have another number of frames on disk than annotated")
-    found.details["other_lengths"] = dict(sorted(differing.items()))
+        found.notes.append(f"clips with another number of frames on disk than annotated: {len(differing)}")
+    found.details["other_lengths"] = {clip_id: differing[clip_id] for clip_id in natural_sort(differing)}

@@ -47,9 +47,9 @@ def find_shared_frames(
             text = f"{frames} of its frames stand in {ids[0]} too, {sides.against(leave, keep)}"
             found.add(SHARED, [Problem(ids[1], text)])
     if few:
-        found.notes.append(f"{len(few)} pairs of clips on both sides share single frames: {some(few)}")
+        found.notes.append(f"pairs of clips on both sides that share single frames: {len(few)} ({some(few)})")
     if crowds:
-        found.notes.append(f"{len(crowds)} pictures stand in more than {CROWD} clips each, in {max(crowds)} at most")
+        found.notes.append(f"pictures that stand in more than {CROWD} clips, up to {max(crowds)}: {len(crowds)}")
     found.details["shared_frames"] = details
 
 

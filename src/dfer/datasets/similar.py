@@ -74,8 +74,9 @@ def find_similar(index: ClipIndex, sides: Sides, copies: Sequence[Sequence[int]]
     across = sum(bool(sides.opposed(pair.one, pair.other)) for pair in pairs)
     if pairs:
         named = some([f"{sides.ids[pair.one]} and {sides.ids[pair.other]}" for pair in pairs])
-        text = f"{len(pairs)} pairs of clips show nearly the same pictures, {across} of them on both sides: {named}"
-        found.notes.append(text)
+        found.notes.append(
+            f"pairs of clips with nearly the same pictures: {len(pairs)}, on both sides {across} ({named})"
+        )
     found.details["similar"] = {
         "pairs": len(pairs),
         "on both sides": across,

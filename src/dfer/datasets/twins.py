@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dfer.datasets.findings import Findings, some
-from dfer.datasets.index import FOLDER, ClipIndex, progress_bar
+from dfer.datasets.index import FOLDER, ClipIndex, natural_key, progress_bar
 from dfer.datasets.listing import Problem
 from dfer.datasets.sides import Sides
 
@@ -21,7 +21,7 @@ def find_twins(index: ClipIndex, sides: Sides, found: Findings) -> list[list[int
     The clip to leave out is the training clip; where both are tested in some fold, the later one.
     """
     groups = group_twins(index, sorted(sides.ids))
-    groups = sorted((sides.in_order(group) for group in groups), key=lambda group: sides.ids[group[0]])
+    groups = sorted((sides.in_order(group) for group in groups), key=lambda group: natural_key(sides.ids[group[0]]))
     details = []
     for group in groups:
         problems = _across(sides, group)
@@ -35,10 +35,10 @@ def find_twins(index: ClipIndex, sides: Sides, found: Findings) -> list[list[int
         )
     within = [one for one in details if not one["leave_out"]]
     if within:
-        named = [" = ".join(some(one["clips"], 4).split(", ")) for one in within]
+        named = some([f"{one['clips'][0]} and {one['clips'][1]}" for one in within])
         differing = sum(len(set(one["labels"])) > 1 for one in within)
-        said = f", {differing} of them with different labels" if differing else ""
-        found.notes.append(f"{len(within)} groups of clips on one side have the same bytes{said}: {some(named)}")
+        said = f", with different labels {differing}" if differing else ""
+        found.notes.append(f"clips on one side with the same bytes as another: {len(within)}{said} ({named})")
     found.details["same_bytes"] = details
     return groups
 
