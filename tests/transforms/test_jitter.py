@@ -1,3 +1,6 @@
+import colorsys
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -86,3 +89,78 @@ def test_draws_stay_in_their_ranges() -> None:
     assert drawn[:, :3].max() <= 1.4
     assert np.abs(drawn[:, 3]).max() <= 0.1
     assert drawn.std(axis=0).min() > 0.04
+
+
+def by_hand(pixel: np.ndarray, amount: Jitter) -> np.ndarray:
+    """The four operations on a frame of one colour, in real numbers."""
+    values = (pixel * amount.brightness).clip(0, 255)
+    grey = values @ [0.299, 0.587, 0.114]
+    values = (grey + (values - grey) * amount.contrast).clip(0, 255)
+    grey = values @ [0.299, 0.587, 0.114]
+    values = (grey + (values - grey) * amount.saturation).clip(0, 255)
+    hue, saturation, value = colorsys.rgb_to_hsv(*values / 255)
+    return np.array(colorsys.hsv_to_rgb((hue + int(amount.hue * 255) / 255) % 1, saturation, value)) * 255
+
+
+COLOURS = np.array(list(itertools.product((0, 1, 63, 128, 191, 254, 255), repeat=3)), np.uint8)
+
+
+def difference_by_hand(amount: Jitter) -> np.ndarray:
+    expected = np.array([by_hand(colour.astype(float), amount) for colour in COLOURS])
+    found = ours(list(COLOURS[:, None, None]), amount)[:, 0, 0]  # each a frame of its own
+    return np.abs(found - expected)
+
+
+@pytest.mark.parametrize("turn", np.linspace(-0.6, 0.6, 25))
+def test_any_turn_of_any_colour(turn: float) -> None:
+    difference = difference_by_hand(Jitter(1, 1, 1, turn))
+    assert difference.max() < 1.25
+    assert difference.mean() < 0.3
+
+
+@pytest.mark.parametrize("factors", list(itertools.product((0, 0.4, 2), repeat=3)))
+def test_the_strongest_jitter_on_any_colour(factors: tuple[float, float, float]) -> None:
+    difference = difference_by_hand(Jitter(*factors, 0.25))
+    assert difference.max() < 4  # what one operation cuts off, the next doubles
+    assert difference.mean() < 1.3
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [Jitter(1e-6, 1 + 1e-6, 1 - 1e-6, 0), Jitter(9, 1, 1, 0.5), Jitter(1, 9, 1, 0), Jitter(1, 1, 9, -0.2)],
+)
+def test_amounts_that_no_draw_gives(amount: Jitter) -> None:
+    assert difference_by_hand(amount).max() < 7  # the grey level in between is rounded, then multiplied by 8
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_a_frame_is_the_same_whichever_are_with_it(count: int) -> None:
+    rng = np.random.default_rng(5)
+    frames = [picture(rng, 1.2) for _ in range(count)]
+    amount = Jitter(1.21, 0.87, 1.13, 0.07)
+    together = ours(frames, amount)
+    for frame, found in zip(frames, together):
+        assert np.array_equal(ours([frame], amount)[0], found)
+
+
+def test_the_same_with_any_number_of_threads() -> None:
+    clip = torch.randint(0, 256, (16, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    amounts = [Jitter.draw(0.4, np.random.default_rng(seed)) for seed in range(4)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = [jitter(clip, amount) for amount in amounts]
+        torch.set_num_threads(3)
+        assert all(torch.equal(jitter(clip, amount), found) for amount, found in zip(amounts, alone))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_clip_is_left_alone_and_any_layout_will_do() -> None:
+    frames = np.stack([picture(np.random.default_rng(3), 1.0) for _ in range(5)])
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)  # channels last in memory
+    amount = Jitter(0.8, 1.3, 1.2, -0.05)
+    found = jitter(pixels, amount)
+    assert found.is_contiguous()
+    assert torch.equal(found, jitter(pixels.contiguous(), amount))
+    assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), frames)

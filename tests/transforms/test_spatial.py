@@ -54,6 +54,32 @@ def test_frames_of_different_sizes_in_one_clip() -> None:
     assert TrainPixels(32)(frames, np.random.default_rng(0)).shape == (3, 3, 32, 32)
 
 
+def by_planes(frame: np.ndarray) -> np.ndarray:
+    """The same frame, one plane after the other in memory, as a packed copy of raw pixels gives it."""
+    return np.ascontiguousarray(frame.transpose(2, 0, 1)).transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("size", [24, 32, 40])
+@pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(0.1, 0.2, 0.7, 0.75)])
+def test_frames_that_lie_plane_by_plane(size: int, box: Box) -> None:
+    frames = [crop(noise(32, 32, seed), box) for seed in range(3)]
+    expected = resize(frames, size)
+    for some in ([by_planes(frame) for frame in frames], [frames[0], by_planes(frames[1]), frames[2]]):
+        clip = resize(some, size)
+        assert clip.is_contiguous()
+        assert torch.equal(clip, expected)
+
+
+def test_a_frame_of_the_asked_size_is_copied_as_it_is() -> None:
+    frames = [noise(32, 32), by_planes(noise(32, 32, 1))]
+    clip = resize(frames, 32)
+    for frame, found in zip(frames, clip):
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), frame)
+    before = frames[1].copy()
+    clip.fill_(7)
+    assert np.array_equal(frames[1], before)
+
+
 def test_one_draw_per_clip() -> None:
     frame = noise(64, 48)
     for seed in range(8):
