@@ -1,6 +1,6 @@
 """The papers' tables as packaged grids: each row of each is built and makes steps, on drawn and on DFEW's layout."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from dfer.backbones.x3d import X3D
-from dfer.datasets.synthetic.layouts import synthesize
 from dfer.experiments.budget import BUDGETS
 from dfer.experiments.declaration import Row, grid_names, load_grid
 from dfer.experiments.plan import plan, resolve
@@ -52,11 +51,12 @@ def test_there_are_papers_tables() -> None:
     assert len(ROWS) > 120
 
 
-@pytest.fixture(scope="session")
-def dfew(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("dfew")
-    synthesize(root, layout="dfew", clips=70, size=32)
-    return root
+@pytest.fixture(scope="module", autouse=True)
+def _drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep drawn clips for the next row."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def planted(reweight: AgreementReweighting, rows: list[int]) -> None:
@@ -70,13 +70,13 @@ def planted(reweight: AgreementReweighting, rows: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("name", "dataset", "row"), ROWS)
-def test_a_row_makes_steps(name: str, dataset: str, row: Row, dfew: Path) -> None:
+def test_a_row_makes_steps(name: str, dataset: str, row: Row, drawn_tree: Callable[[str], Path]) -> None:
     extra = ["--model.model.backbone.weights=none", "--data.batch_size=4", "--data.workers=0"]
     extra += ["--model.model.backbone.width=0.125", "--model.model.size=32"]
     if dataset == "synthetic":
-        extra += ["--data.dataset.clips=28", "--data.dataset.cache=false"]
+        extra += ["--data.dataset.clips=28"]
     else:
-        extra += [f"--data.root={dfew}"]
+        extra += [f"--data.root={drawn_tree('dfew')}"]
     module, data = build([row.recipe, *row.arguments, *extra])
     data.open(module.input_spec, 0, module.mix)
     module.bind(data.train_set)
