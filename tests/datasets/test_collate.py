@@ -99,6 +99,20 @@ def test_collate_changes_time_and_channels() -> None:
     assert batch.weight.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("shape", [(4, 3, 5, 7), (1, 3, 5, 6)])
+def test_clips_of_different_shapes_make_no_batch(workers: int, shape: tuple[int, ...]) -> None:
+    class Uneven(Dataset[Sample]):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, row: int) -> Sample:
+            return Sample(torch.zeros((4, 3, 5, 6) if row == 0 else shape, dtype=torch.uint8), 0, row)
+
+    with pytest.raises(ValueError, match=r"\(3, 4, 5, 6\).*; a batch takes one"):
+        next(iter(loader(Uneven(), batch_size=2, workers=workers)))
+
+
 def test_a_worker_has_one_thread() -> None:
     class Threads(Dataset[Sample]):
         def __len__(self) -> int:
