@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfer.datasets.mafw import FOLDS, MAFW, SINGLE_LABELLED, set_path
+from dfer.datasets import MAFW
+from dfer.datasets.mafw import FOLDS, SINGLE_LABELLED, set_path
 from dfer.errors import InputError, ItemError
 from dfer.labels import EXTENDED
 

@@ -10,9 +10,7 @@ from dfer.training import recipe_names, recipe_path
 
 def test_packaged_names() -> None:
     names = recipe_names()
-    assert {"dfew/baseline", "ferv39k/baseline", "folder/baseline", "csv/baseline", "synthetic/quickstart"} <= set(
-        names
-    )
+    assert {"dfew/baseline", "ferv39k/baseline", "mafw/baseline", "folder/baseline", "csv/baseline"} <= set(names)
     assert all(recipe_path(name).is_file() for name in names)
 
 
