@@ -34,6 +34,23 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(posed_layouts, name, (8,) * 11)
 
 
+@pytest.mark.parametrize("clips", [14, 20, 33, 90])
+def test_a_few_clips_are_of_every_class_and_fold(clips: int, tmp_path: Path, planned: list[Planned]) -> None:
+    layouts = (
+        (posed_layouts.write_ravdess, ravdess.fold_of, 6, 8),
+        (posed_layouts.write_crema_d, crema_d.fold_of, 5, 6),
+    )
+    for write, fold_of, folds, classes in layouts:
+        planned.clear()
+        write(order(tmp_path, clips))
+        assert len(planned) == clips
+        assert len({clip.label for clip in planned}) == classes
+        actors = {clip.identity[-4:] for clip in planned}
+        of_folds = Counter(fold_of(actor) for actor in actors)
+        assert len(of_folds) == folds
+        assert min(of_folds.values()) >= 2
+
+
 def order(root: Path, clips: int | None = None) -> Order:
     return Order(root, clips, 16, 0, WILD, True)
 

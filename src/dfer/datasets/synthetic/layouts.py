@@ -18,11 +18,12 @@ Layout = Literal["dfew", "ferv39k", "mafw", "ravdess", "crema-d", "ckplus", "fol
 
 
 class Writer(NamedTuple):
-    """How a layout is written, how few clips it can be written with, and in which form."""
+    """How a layout is written, with how many clips it can be (``why`` says why not with fewer), and in which form."""
 
     write: Callable[[Order], None]
     fewest: int = 2
     why: str = ""
+    most: int | None = None
     frames: bool = True
     videos: bool = True
 
@@ -31,9 +32,9 @@ WRITERS: Final[dict[str, Writer]] = {
     "dfew": Writer(write_dfew),
     "ferv39k": Writer(write_ferv39k),
     "mafw": Writer(write_mafw, 11, "one of each class"),
-    "ravdess": Writer(write_ravdess, 12, "two actors in each of six folds", frames=False),
+    "ravdess": Writer(write_ravdess, 12, "two actors in each of six folds", most=1440, frames=False),
     "crema-d": Writer(
-        write_crema_d, 14, "two actors in each of five folds, and the four known to be bad", frames=False
+        write_crema_d, 14, "four bad ones, and two actors in each of five folds", most=7442, frames=False
     ),
     "ckplus": Writer(write_ckplus, 20, "two subjects in each of ten folds", videos=False),
     "folder": Writer(write_folder),
@@ -56,9 +57,8 @@ def synthesize(
     Args:
         out: a folder that does not exist yet, or is empty.
         layout: of DFEW, MAFW, FERV39k, RAVDESS, CREMA-D or CK+ with their folds, a folder per class, or a CSV file.
-            But for the last two, classes and lengths of clips are distributed as in the data set or about so, and no
-            label is wrong. The clips of RAVDESS, CREMA-D and CK+ show one posed expression each, and nothing stands in
-            front of a face.
+            Except in the last two, classes and lengths of clips are spread as in the data set, or nearly so, and no
+            label is wrong. In those of RAVDESS, CREMA-D and CK+ each actor has a face of its own, filmed in a studio.
         clips: how many in all; as many as the data set (or the preset) has unless given.
         size: side of the frames in pixels.
         preset: how hard they are: ``easy`` or ``wild``.
@@ -73,6 +73,8 @@ def synthesize(
     if clips is not None and clips < writer.fewest:
         why = f" ({writer.why} of the layout {layout})" if writer.why else ""
         raise InputError(f"cannot write {clips} clips; give at least {writer.fewest}{why}")
+    if clips is not None and writer.most is not None and clips > writer.most:
+        raise InputError(f"cannot write {clips} clips; the layout {layout} has names for {writer.most}")
     if video and not writer.videos:
         raise InputError(f"the layout {layout} is of frames; leave --video out")
     video = video or not writer.frames
