@@ -150,6 +150,7 @@ def test_raw_pixels_need_room(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
         f"42 frames of raw pixels at 16 px need 32.3 kB in {(root / FOLDER).parent}, where 32.3 kB are free; make "
         "room, give a smaller --size, leave out --raw, or name another disk as --out"
     )
+    assert not list((root / FOLDER).parent.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed))
     assert cache("dfew", root, size=16, raw=True) == 0
 
@@ -176,7 +177,7 @@ def test_what_is_packed_already_needs_no_room(root: Path, monkeypatch: pytest.Mo
 def test_a_place_that_cannot_be_written_to(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        InputError, match=rf"^cannot write {tmp_path}/file/Clip.*\.partial: Not a directory; free it, or"
+        InputError, match=rf"^cannot write {tmp_path}/file/Clip.*\.partial: Not a directory; mend that, or name"
     ):
         cache("dfew", root, size=16, out=tmp_path / "file")
     shutil.rmtree(root / ".dfer", ignore_errors=True)
@@ -189,6 +190,40 @@ def test_a_place_that_cannot_be_written_to(root: Path, tmp_path: Path, monkeypat
     (tmp_path / "cache").touch()
     with pytest.raises(InputError, match=r"^cannot write .*\.partial: "):
         cache("dfew", root, size=16)
+
+
+def test_a_place_that_may_not_be_looked_into(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    found = DFEW.survey(root)
+    monkeypatch.setattr(DFEW, "survey", lambda *given: found)
+    monkeypatch.setattr(Path, "is_dir", hidden)
+    with pytest.raises(
+        InputError, match=rf"^cannot look for a packed copy in {root / FOLDER}: Permission denied; allow"
+    ):
+        cache("dfew", root, size=16)
+
+
+def test_killed_between_the_two_names_it_ends_what_it_began(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache("dfew", root, size=16)
+    (root / "Clip/clip_224x224/00003/00003_00002.jpg").unlink()
+    real = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cache("dfew", root, size=16)
+    assert not (root / FOLDER).exists()
+    assert DFEW(root, "train").source.reads(16) == "originals"  # type: ignore[attr-defined]
+    assert cache("dfew", root, size=16) == 0
+    assert [path.name for path in (root / FOLDER).parent.iterdir()] == ["Clip-clip_224x224-1-16"]
+    assert cache("dfew", root, size=16, verify=True) == 0
 
 
 def test_a_copy_stays_where_it_is(root: Path, tmp_path: Path) -> None:

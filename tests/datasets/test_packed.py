@@ -66,7 +66,8 @@ def refusal(root: Path, packed: bool | Path = True) -> str:
 
 
 HERE = "the packed copy ROOT/.dfer/packed/clips-2-16 cannot be used: "
-AGAIN = "`dfer data cache FolderClips 'ROOT' --size 16`"
+COMMAND = "`dfer data cache FolderClips 'ROOT' --size 16`"
+AGAIN = f"{COMMAND} packs it again"
 
 
 def replace_table(folder: Path, **changes: object) -> None:
@@ -127,7 +128,7 @@ def test_a_copy_of_other_data_is_refused(root: Path, tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes() + b"\0")
     shutil.copytree(cache(other), packed_in(index_of(root))[0] / "clips-2-16")
     words = (
-        f"it is of other data, FolderClips in {other}, none of whose clips is the same; {AGAIN} brings it up to date"
+        f"it is of other data, FolderClips in {other}, none of whose clips is the same; {COMMAND} brings it up to date"
     )
     assert refusal(root) == f"{HERE}{words}, packed=False reads the originals"
 

@@ -56,13 +56,18 @@ def cache(
     entries = [entry for entry in survey.entries() if index.counts[entry]]
     if not entries:
         raise InputError(f"{what} lists no clip that is on disk; `dfer data check {what}` says more")
-    folder = _place(index, packed_name(index, size, raw), out)
+    try:
+        folder = _place(index, packed_name(index, size, raw), out)
+        old, wrong = _inspect(folder, index, entries, what)
+        there = folder.exists()
+    except OSError as error:
+        reason = f"{error.strerror or error}; allow it, or name another place as --out"
+        raise InputError(f"cannot look for a packed copy in {error.filename}: {reason}") from error
     about = About(
         *(name, str(Path(root).absolute()), index.name, survey.media, size, raw),
         "" if raw else f"{QUALITY} {SUBSAMPLING}",
     )
-    old, wrong = _inspect(folder, index, entries, what)
-    if verify and not folder.exists():
+    if verify and not there:
         again = rebuild_command(what, index, folder, size, raw, survey.media)
         raise InputError(f"there is no packed copy {folder}; `{again}` makes it")
     if old is not None and not wrong:
@@ -153,7 +158,9 @@ def _build(folder: Path, work: Packing, workers: int | None) -> None:
             (folder / JOURNAL).unlink(missing_ok=True)
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"cannot write {partial}: {error.strerror or error}; free it, or give --out") from error
+        raise InputError(
+            f"cannot write {partial}: {error.strerror or error}; mend that, or name another place as --out"
+        ) from error
 
 
 def _refuse_without_room(partial: Path, about: About, frames: int) -> None:
@@ -164,6 +171,8 @@ def _refuse_without_room(partial: Path, about: About, frames: int) -> None:
     needed = frames * 3 * about.size**2 - (blob.stat().st_size if blob.exists() else 0)
     free = shutil.disk_usage(partial).free
     if needed > free:
+        with suppress(OSError):
+            partial.rmdir()  # unless something is in it
         raise InputError(
             f"{frames} frames of raw pixels at {about.size} px need {_bytes(needed)} in {partial.parent}, where "
             f"{_bytes(free)} are free; make room, give a smaller --size, leave out --raw, or name another disk as --out"

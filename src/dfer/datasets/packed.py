@@ -65,10 +65,12 @@ class Packed:
         except TableError as error:
             about = error.about
             again = rebuild_command(what, index, folder, size, raw, about.media if about else "")
-            raise InputError(f"the packed copy {folder} cannot be used: its {TABLE} {error}; `{again}`") from error
+            raise InputError(
+                f"the packed copy {folder} cannot be used: its {TABLE} {error}; `{again}` packs it again"
+            ) from error
         except OSError as error:
             reason = f"{error.strerror} ({Path(error.filename).name})"
-            raise InputError(f"the packed copy {folder} cannot be used: {reason}; `{again}`") from error
+            raise InputError(f"the packed copy {folder} cannot be used: {reason}; `{again}` packs it again") from error
         about = table.about
         again = rebuild_command(what, index, folder, size or about.size, raw if found else about.raw, about.media)
         reason = ""
@@ -80,7 +82,7 @@ class Packed:
             cut = "is cut short" if length < table.bounds[-1] else "is too long"
             reason = f"its {FRAMES} {cut}, {length} bytes instead of {table.bounds[-1]}"
         if reason:
-            raise InputError(f"the packed copy {folder} cannot be used: {reason}; `{again}`")
+            raise InputError(f"the packed copy {folder} cannot be used: {reason}; `{again}` packs it again")
         return cls(folder, table, index, what)
 
     @property
