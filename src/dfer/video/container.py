@@ -166,6 +166,12 @@ def is_whole(packet: Any, container: Any) -> bool:
     return not packet.is_corrupt or container.format.name.startswith("mpeg")
 
 
+def is_shown(packet: Any, stream: Any) -> bool:
+    """Tell whether a piece of data makes a frame to show: not left out by an edit list, nor only referred to."""
+    hidden = stream.codec_context.name == "vp8" and packet.size and not memoryview(packet)[0] & 0x10
+    return not (packet.is_discard or hidden)
+
+
 def check_size(path: Path, width: int, height: int, pixels: int) -> None:
     """Refuse frames of more pixels than allowed.
 

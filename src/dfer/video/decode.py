@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import ItemError
-from dfer.video.container import announced_frames, blamed, is_whole, opened, shown
+from dfer.video.container import announced_frames, blamed, is_shown, is_whole, opened, shown
 from dfer.video.images import Frame
 from dfer.video.stream import Limits, open_stream
 from dfer.video.upright import Upright
@@ -84,7 +84,7 @@ def timeline(path: Path) -> Timeline:
 def _timeline(path: Path, changed: int, size: int) -> Timeline:
     with _opened(path) as (container, stream):
         found = [
-            _Piece(packet.pts, packet.is_keyframe, not packet.is_discard)
+            _Piece(packet.pts, packet.is_keyframe, is_shown(packet, stream))
             for packet in container.demux(stream)
             if packet.size
             if is_whole(packet, container)
@@ -98,7 +98,8 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
     if not any(piece.is_shown for piece in found):
         raise ItemError(f"{shown(path)} holds no frame; copy it again, or leave the clip out")
     if not _in_order(path, found, reorders):
-        return _counted(path, len(found))
+        before = next((i for i, piece in enumerate(found) if piece.is_key), 0)  # what they refer to is not there
+        return _counted(path, len(found) - before)
     stamps = np.sort([piece.stamp for piece in found if piece.is_shown])
     keys = [piece.stamp for piece in found if piece.is_shown and piece.is_key and indexed]
     return Timeline(stamps, np.searchsorted(stamps, np.asarray(keys, np.int64)), unit, False)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import av
 
 from dfer.errors import ItemError
-from dfer.video.container import announced_frames, blamed, check_size, is_whole, opened, shown
+from dfer.video.container import announced_frames, blamed, check_size, is_shown, is_whole, opened, shown
 from dfer.video.images import MOST_PIXELS, Frame
 from dfer.video.stamps import Stamps, Stretch
 from dfer.video.upright import Upright
@@ -20,6 +20,7 @@ from dfer.video.upright import Upright
 USUAL_RATE = 25.0  # where the file does not say
 RATES = (1e-3, 1e5)
 DATED = ("matroska", "flv", "asf", "avi")  # whose header says how long it is
+LEAST_CUT = 0.1  # seconds; headers are off by less
 PATIENCE = 100  # pieces in a row that cannot be read
 THREADS = 8
 AHEAD = 8 * 1920 * 1080  # pixels that the decoder's threads work on at once
@@ -178,7 +179,7 @@ class VideoStream:
             if stamp is not None:
                 self._begin = stamp if self._begin is None else min(self._begin, stamp)
                 self._end = max(self._end, stamp + (packet.duration or 0))
-            if not packet.is_discard:
+            if is_shown(packet, self._source):
                 self._stamps.expect(stamp)
             yield from self._decode(packet)
         yield from self._decode(None)
@@ -235,22 +236,30 @@ class VideoStream:
         return (
             self._lasts is not None
             and self._sure
-            and self._lasts - met > max(3 * self._stamps.step, 0.02 * self._lasts)
+            and self._lasts - met > max(3 * self._stamps.step, 0.02 * self._lasts, LEAST_CUT)
         )
 
 
 def _announced(container: Any, source: Any) -> tuple[float | None, bool]:
     """Seconds that the file says the pictures last, and whether the file says it of the pictures alone."""
     alone = len(container.streams) == 1
+    begin = float(source.start_time * source.time_base) if source.start_time and source.time_base else 0.0
     for key, value in source.metadata.items():
         found = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)", value)
         if key.startswith("DURATION") and found:
-            return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]), True
+            return _without(begin, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])), True
     if source.duration is not None and source.time_base:
         return float(source.duration * source.time_base), alone or container.format.name == "avi"
     if container.duration is None:
         return None, False
-    return container.duration / av.time_base, alone and container.format.name.startswith(DATED)
+    lasts = container.duration / av.time_base
+    dated = container.format.name.startswith(DATED)
+    return _without(begin, lasts) if dated else lasts, alone and dated
+
+
+def _without(begin: float, end: float) -> float:
+    """Seconds from the first frame, where the header gives the time of the last."""
+    return end - begin if 0 < begin < end else end
 
 
 def _rate(source: Any) -> float:
