@@ -87,6 +87,7 @@ def test_survey_lists_all_ten_sets(trees: Any) -> None:
     root = trees.mafw()
     survey = MAFW.survey(root)
     assert survey.labels == EXTENDED
+    assert survey.published == SINGLE_LABELLED
     assert survey.media == "frames"
     assert [part.name for part in survey.parts] == [f"fold {k} {s}" for k in FOLDS for s in ("train", "test")]
     assert [part.trial for part in survey.parts] == [f"fold {k}" for k in FOLDS for _ in range(2)]

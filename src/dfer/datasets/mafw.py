@@ -105,7 +105,7 @@ class MAFW(ClipDataset):
                 listing = listed(lambda split=split, fold=fold: read_set(root, split, fold))  # type: ignore[misc]
                 found = entries(index, listing.clips)
                 parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
-        return Survey(media, EXTENDED, index, parts)
+        return Survey(media, EXTENDED, index, parts, SINGLE_LABELLED)
 
 
 def set_path(root: Path, split: str, fold: int) -> Path:
