@@ -66,6 +66,16 @@ def test_the_table_shows_published_counts_where_they_differ(survey: Survey, caps
     assert "as published" not in said.split("\n", 1)[1]
 
 
+def test_of_many_folds_the_test_sets_are_shown(trees: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    survey = DFEW.survey(trees.dfew(clips=14))
+    more = Survey("", survey.labels, survey.index, survey.parts * 2)
+    print_report(report_of(more))
+    said = capsys.readouterr().out
+    assert said.count("fold 1 test") == 2
+    assert "fold 1 train" not in said
+    assert "10 training sets: see the JSON" in said
+
+
 def test_a_narrow_terminal_keeps_the_table(
     survey: Survey, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +105,10 @@ def test_one_line_for_a_kind() -> None:
     assert summary("k", [Problem("a", "reason")]) == "a: reason"
     assert summary("k", [Problem("a", "clip a is odd", "f.csv:3")]) == "f.csv:3: clip a is odd"
     assert summary("k", [Problem("a", "one"), Problem("b", "two")]) == "k: 2, first a: one"
+    assert (
+        summary("k", [Problem("a", "one"), Problem("a", "two"), Problem("", "x"), Problem("", "y")])
+        == "k: 3, first a: one"
+    )
     many = [Problem(f"{number}", "gone") for number in range(7)]
     assert summary("gone", many) == "clips gone: 7 (0, 1, 2, 3, 4, ...)"
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dfer.datasets.findings import Findings, class_counts, counts_over_tests, some
+from dfer.datasets.findings import Findings, class_counts, counts_over_tests, is_test, some
 from dfer.datasets.listing import Problem
 from dfer.datasets.survey import Part, Survey
 from dfer.labels import SHORT
@@ -20,6 +20,9 @@ from dfer.labels import SHORT
 MADE_BY: Final = "dfer data check"
 MOST: Final = 5
 """Notes, and kinds of problems, that the terminal shows."""
+
+MOST_SETS: Final = 12
+"""Of more sets the terminal shows the test sets: what a fold does not test, it trains on."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ def print_report(report: Report) -> None:
     wide = Console(highlight=False, width=250)  # a table that wraps is worse than a terminal that does
     wide.print(_table(report))
     media = f" ({survey.media})" if survey.media else ""
+    hidden = len(survey.parts) - len(_shown(survey))
+    if hidden:
+        say(f"{hidden} training sets: see the JSON")
     say(f"{len(survey.index.clips)} clips, {int(survey.index.counts.sum())} frames on disk{media}")
     if report.as_published():
         say("all counts are as published")
@@ -153,7 +159,8 @@ def summary(kind: str, problems: Sequence[Problem]) -> str:
         return text
     if kind == first.reason:
         return f"clips {kind}: {len(problems)} ({some([problem.clip_id for problem in problems], 5)})"
-    return f"{kind}: {len(problems)}, first {text}"
+    distinct = len({problem.clip_id or problem for problem in problems})
+    return f"{kind}: {distinct}, first {text}"
 
 
 def _table(report: Report) -> Table:
@@ -163,7 +170,7 @@ def _table(report: Report) -> Table:
     table.add_column("set")
     for label in (*survey.labels, "all", f"<{report.frames}"):
         table.add_column(escape(SHORT.get(label, label)), justify="right")
-    for part in survey.parts:
+    for part in _shown(survey):
         counts = class_counts(survey.labels, part)
         cells = [_cell(*pair) for pair in zip(counts, part.published or counts)]
         table.add_row(part.name, *cells, str(sum(counts)), str(report.short(part)))
@@ -172,6 +179,10 @@ def _table(report: Report) -> Table:
         cells = [_cell(*pair) for pair in zip(counts, survey.published)]
         table.add_row("all tests", *cells, _cell(sum(counts), sum(survey.published)), "")
     return table
+
+
+def _shown(survey: Survey) -> list[Part]:
+    return survey.parts if len(survey.parts) <= MOST_SETS else [part for part in survey.parts if is_test(part)]
 
 
 def _cell(count: int, published: int) -> str:
