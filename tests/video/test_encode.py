@@ -21,6 +21,16 @@ def test_frames_come_back(tmp_path: Path, frames: list[np.ndarray], number: Call
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_name_that_ends_in_flv_gives_one(
+    tmp_path: Path, frames: list[np.ndarray], number: Callable[[np.ndarray], int]
+) -> None:
+    path = tmp_path / "1001_DFA_ANG_XX.FLV"
+    write_video(path, frames)
+    assert path.read_bytes()[:3] == b"FLV"
+    assert probe(path).frames == 40
+    assert [number(frame) for frame in read_frames(path, np.array([39, 0, 20]))] == [39, 0, 20]
+
+
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path, frames: list[np.ndarray]) -> None:
     for name in "ab":
         write_video(tmp_path / f"{name}.mp4", frames[:6])

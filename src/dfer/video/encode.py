@@ -24,7 +24,7 @@ THREADS: Final = 4
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: float = 25.0) -> None:
-    """Write H.264 in an mp4 file, whole or not at all.
+    """Write H.264 in an mp4 file, or an flv file where the name ends so, whole or not at all.
 
     Args:
         frames: ``(H, W, 3)`` RGB uint8, all of one size, both sides even (as the codec asks).
@@ -33,7 +33,8 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float = 25.0) -> None:
         ValueError: no frame, or frames of odd or different sizes.
         InputError: the folder cannot be written to.
     """
-    with _whole(path) as name, av.open(f"file:{name}", "w", format="mp4") as container:
+    kind = "flv" if path.suffix.lower() == ".flv" else "mp4"
+    with _whole(path) as name, av.open(f"file:{name}", "w", format=kind) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
         for frame in _pictures(frames, stream):
