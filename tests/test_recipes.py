@@ -1,12 +1,12 @@
 """Every recipe steps: batch of two, small, without weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from dfer.backbones.x3d import X3D
-from dfer.datasets.synthetic.layouts import synthesize
 from dfer.models import RDFER
 from dfer.training import recipe_names, recipe_path
 from dfer.training.fit import build
@@ -18,25 +18,15 @@ def test_there_are_recipes() -> None:
     assert len(RECIPES) >= 7
 
 
-@pytest.fixture(scope="session")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn clips in every layout."""
-    root = tmp_path_factory.mktemp("trees")
-    for folder in sorted({recipe.split("/")[0] for recipe in RECIPES} - {"synthetic"}):
-        clips = 28 if folder in ("ravdess", "crema_d") else 70  # theirs are long
-        synthesize(root / folder, layout=folder.replace("_", "-"), clips=clips, size=32)  # type: ignore[arg-type]
-    return root
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipe_steps(recipe: str, trees: Path) -> None:
+def test_recipe_steps(recipe: str, drawn_tree: Callable[[str], Path]) -> None:
     layout = recipe.split("/")[0]
     options = ["--model.model.size", "32", "--data.batch_size", "2", "--data.workers", "0"]
     if layout == "synthetic":
         options += ["--data.dataset.clips", "28", "--data.dataset.cache", "false"]
         options += ["--model.model.backbone.weights", "none"]
     else:
-        source = trees / layout
+        source = drawn_tree(layout.replace("_", "-"))
         source = next(source.glob("*.csv")) if layout == "csv" else source
         options += ["--data.root", str(source), "--model.model.backbone.weights", "none"]
         options += ["--model.model.backbone.width", "0.125"]
