@@ -84,7 +84,7 @@ def test_verify_says_each_kind_of_damage_and_changes_nothing(root: Path, capsys:
     bad = contents(root / FOLDER)
     capsys.readouterr()
     assert main(["data", "cache", "dfew", str(root), "--size", "16", "--verify"]) == 3
-    changed, damaged = capsys.readouterr().out.splitlines()
+    changed, damaged = capsys.readouterr().err.splitlines()
     where = f"WRONG {root / FOLDER}: "
     clip = "Clip/clip_224x224/00003"
     assert changed == f"{where}it is out of date, 1 of 14 clips are new or have changed ({clip}); {command}"
@@ -105,7 +105,7 @@ def test_verify_without_a_copy(root: Path) -> None:
     command = f"dfer data cache DFEW {root} --size 16 --media frames"
     assert str(caught.value) == f"there is no packed copy {root / FOLDER}; `{command}` makes it"
     assert caught.value.exit_status == 2
-    assert not (root / FOLDER).exists()
+    assert not (root / ".dfer/packed").exists()
 
 
 def test_only_what_changed_is_decoded_again(
@@ -136,6 +136,18 @@ def test_two_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return real(folder)
 
     monkeypatch.setattr(module, "held", slow)
+    with pytest.raises(InputError, match=rf"^another process has just made {root / FOLDER}; run the same command"):
+        cache("dfew", root, size=16)
+
+
+def test_a_copy_that_another_has_just_made_is_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.held
+
+    def late(folder: Path) -> Any:
+        (root / FOLDER).mkdir()
+        return real(folder)
+
+    monkeypatch.setattr(module, "held", late)
     with pytest.raises(InputError, match=rf"^another process has just made {root / FOLDER}; run the same command"):
         cache("dfew", root, size=16)
 
@@ -235,6 +247,27 @@ def test_a_copy_stays_where_it_is(root: Path, tmp_path: Path) -> None:
     assert cache("dfew", root, size=16) == 0
     assert not (beside / "Clip-clip_224x224-1-16").exists()
     assert DFEW(root, "train").source.packed[0].folder.parent == apart  # type: ignore[attr-defined]
+
+
+def test_a_copy_beside_data_that_cannot_be_written_to(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache("dfew", root, size=16)
+    before = contents(root / FOLDER)
+    beside, apart = packed_in(DFEW.survey(root).index)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != beside and real(path, mode))
+    for verify in (True, False):
+        assert cache("dfew", root, size=16, verify=verify) == 0
+    assert capsys.readouterr().out.count("whole and up to date") == 2
+    assert not apart.exists()
+    (root / "Clip/clip_224x224/00003/00003_00002.jpg").unlink()
+    for said in ("packing again", "whole and up to date"):
+        capsys.readouterr()
+        assert cache("dfew", root, size=16) == 0
+        assert said in "".join(capsys.readouterr())
+    assert DFEW(root, "test").source.packed[0].folder.parent == apart  # type: ignore[attr-defined]
+    assert contents(root / FOLDER) == before
 
 
 def test_kinds_of_media_have_a_copy_each(root: Path, trees: Any) -> None:

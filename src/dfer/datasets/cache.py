@@ -56,62 +56,56 @@ def cache(
     entries = [entry for entry in survey.entries() if index.counts[entry]]
     if not entries:
         raise InputError(f"{what} lists no clip that is on disk; `dfer data check {what}` says more")
+    folders = [place / packed_name(index, size, raw) for place in ([Path(out)] if out else packed_in(index))]
     try:
-        folder = _place(index, packed_name(index, size, raw), out)
-        old, wrong = _inspect(folder, index, entries, what)
-        there = folder.exists()
+        there = [folder for folder in folders if folder.is_dir()]
+        found = {}
+        for folder in there:
+            found[folder] = copy, wrong = _inspect(folder, index, entries, what)
+            if copy is not None and not wrong:
+                return _say_whole(copy, entries, verify)
     except OSError as error:
         reason = f"{error.strerror or error}; allow it, or name another place as --out"
         raise InputError(f"cannot look for a packed copy in {error.filename}: {reason}") from error
+    if verify and not found:
+        again = rebuild_command(what, index, folders[0], size, raw, survey.media)
+        raise InputError(f"there is no packed copy {folders[0]}; `{again}` makes it")
+    for _, wrong in found.values():
+        for reason in wrong:
+            print(f"WRONG {reason}" if verify else f"packing again: {reason.partition('; `')[0]}", file=sys.stderr)
+    if verify:
+        return 3
     about = About(
         *(name, str(Path(root).absolute()), index.name, survey.media, size, raw),
         "" if raw else f"{QUALITY} {SUBSAMPLING}",
     )
-    if verify and not there:
-        again = rebuild_command(what, index, folder, size, raw, survey.media)
-        raise InputError(f"there is no packed copy {folder}; `{again}` makes it")
-    if old is not None and not wrong:
-        table = old.restamped(entries)
-        if not verify and not np.array_equal(table.stamps, old.table.stamps):
-            with suppress(InputError):  # a copy that cannot be written to is no worse for it
-                write_atomically(folder / TABLE, table.to_bytes())
-        print("whole and up to date")
-        _report(old, entries)
-        return 0
-    if verify:
-        for reason in wrong:
-            print(f"WRONG {reason}")
-        return 3
-    for reason in wrong:
-        print(f"packing again: {reason.partition('; `')[0]}", file=sys.stderr)
-    work = Packing(index, entries, about, old)
-    _build(folder, work, workers)
+    old = next((copy for copy, _ in found.values() if copy is not None), None)
+    folder = next((folder for folder in [*there, *folders] if _can_hold(folder)), folders[0])
+    _build(folder, Packing(index, entries, about, old), workers)
     _report(Packed.open(folder, index, what), entries)
     return 0
 
 
-def _place(index: ClipIndex, name: str, out: Path | None) -> Path:
-    """Choose the copy's folder: where it is already, else beside the data, else in the user's cache."""
-    if out is not None:
-        return Path(out) / name
-    places = packed_in(index)
-    for place in places:
-        if (place / name).is_dir() and os.access(place, os.W_OK):
-            return place / name
-    for place in places:
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(place, os.W_OK):
-            return place / name
-    return places[0] / name
+def _can_hold(folder: Path) -> bool:
+    """Say whether a folder can be made or replaced."""
+    with suppress(OSError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return os.access(folder.parent, os.W_OK)
+    return False
+
+
+def _say_whole(copy: Packed, entries: Sequence[int], verify: bool) -> int:
+    table = copy.restamped(entries)
+    if not verify and not np.array_equal(table.stamps, copy.table.stamps):
+        with suppress(InputError):  # a copy that cannot be written to is no worse for it
+            write_atomically(copy.folder / TABLE, table.to_bytes())
+    print("whole and up to date")
+    _report(copy, entries)
+    return 0
 
 
 def _inspect(folder: Path, index: ClipIndex, entries: Sequence[int], what: str) -> tuple[Packed | None, list[str]]:
     """Open a copy and check everything; give what is wrong with it, one line of each kind."""
-    if not folder.exists():
-        return None, []
     try:
         copy = Packed.open(folder, index, what)
     except InputError as error:
@@ -141,11 +135,12 @@ def _build(folder: Path, work: Packing, workers: int | None) -> None:
     """
     partial, aside = folder.with_name(f"{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
     frames = int(work.index.counts[list(work.entries)].sum())
+    there = _number(folder)
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        before = partial.stat().st_ino
+        mine = _number(partial)
         with held(partial):
-            if partial.stat().st_ino != before:
+            if (_number(partial), _number(folder)) != (mine, there):
                 raise InputError(f"another process has just made {folder}; run the same command again")
             _refuse_without_room(partial, work.about, frames)
             if workers is None:
@@ -161,6 +156,10 @@ def _build(folder: Path, work: Packing, workers: int | None) -> None:
         raise InputError(
             f"cannot write {partial}: {error.strerror or error}; mend that, or name another place as --out"
         ) from error
+
+
+def _number(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
 
 
 def _refuse_without_room(partial: Path, about: About, frames: int) -> None:

@@ -193,7 +193,8 @@ def _so_far(pieces: Sequence[Piece], work: Packing) -> str:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+    path.touch()
+    return path.open("r+b")
 
 
 def _resume(blob: IO[bytes], journal: IO[bytes], work: Packing) -> Iterator[Piece]:
