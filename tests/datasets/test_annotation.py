@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dfer.datasets.annotation import by_number, clip_and_label, clip_number, is_absolute, read_table
+from dfer.datasets.annotation import by_number, clip_and_label, clip_number, is_absolute, is_numeric, read_table
 from dfer.datasets.listing import Listed
 from dfer.errors import InputError
 
@@ -92,11 +92,19 @@ def test_lines_without_header(line: str, found: tuple[str, str]) -> None:
         ("²", None),
         ("١", None),
         ("x1", None),
+        ("9" * 5000, None),
         ("1.mp4.mp4", None),
     ],
 )
 def test_numbers(name: str, number: int | None) -> None:
     assert clip_number(name) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "numeric"), [("3", 1), ("-1", 1), ("3.0", 1), ("nan", 1), ("sad", 0), ("", 0), ("3a", 0)]
+)
+def test_numeric(text: str, numeric: bool) -> None:
+    assert is_numeric(text) == numeric
 
 
 @pytest.mark.parametrize("path", ["/a", "D:\\a", "d:/a", "\\\\host\\a"])

@@ -56,6 +56,9 @@ def test_frames_are_counted_on_disk_and_said_to_differ_once(trees: Any, caplog: 
         (GOOD + "d,sad,val\n", r"clips.csv:5: split 'val' is neither train nor test"),
         (GOOD + "d,train,sad\n", r"clips.csv:5: split 'sad' is neither train nor test"),
         (GOOD + "d,3,train\n", r"clips.csv:5: label 3 is a number"),
+        (GOOD + "d,3.0,train\n", r"clips.csv:5: label 3.0 is a number"),
+        (GOOD + "d,-1,train\n", r"clips.csv:5: label -1 is a number"),
+        (GOOD + "d,nan,train\n", r"clips.csv:5: label nan is a number"),
         (GOOD + "d,,train\n", r"clips.csv:5: no clip or no label; fill them in"),
         (GOOD + "d,sad\n", r"clips.csv:5: 'd,sad' has 2 fields where the header has 3; quote names with commas"),
         (GOOD + "d,x,sad,train\n", r"clips.csv:5: 'd,x,sad,train' has 4 fields where the header has 3"),
@@ -71,6 +74,7 @@ def test_frames_are_counted_on_disk_and_said_to_differ_once(trees: Any, caplog: 
         ("clip,label,split,subject\na,sad,train,s1\nb,sad,train,\n", r"clips.csv:3: clip b has no subject"),
         ("clip,label,split,frames\na,sad,train,x\n", r"clips.csv:2: frames 'x' is no number; write how many"),
         ("clip,label,split,frames\na,sad,train,-1\n", r"clips.csv:2: frames '-1' is no number"),
+        ("clip,label,split,frames\na,sad,train," + "9" * 5000, r"clips.csv:2: frames '9{30}' is no number"),
         ("clip,label,split,frames\na,sad,train,²\n", r"clips.csv:2: frames '²' is no number"),
     ],
 )

@@ -52,6 +52,8 @@ def test_videos(trees: Any) -> None:
         ("video_name,label\nAction/Sad/0100 Sad\n", r"a header"),
         ("Action/Sad/0100 Sad\nAction/Sad/0101 Bored\n", r"train_All.csv:2: label 'Bored' is unknown; FERV39k's are"),
         ("Action/Sad/0100 5\n", r"train_All.csv:1: label 5 is a number, and two orders"),
+        ("Action/Sad/0100 5.0\n", r"train_All.csv:1: label 5.0 is a number"),
+        ("Sad/0100 Sad\n", r"train_All.csv:1: 'Sad/0100 Sad' is no clip and label"),
         ("Action/Sad/0100\n", r"train_All.csv:1: 'Action/Sad/0100' is no clip and label"),
         ("Action/Sad/0100 Sad 28\n", r"train_All.csv:1: 'Action/Sad/0100 Sad 28' is no clip and label"),
         ("Action/Sad/0100 28 2\n", r"train_All.csv:1: 'Action/Sad/0100 28 2' is no clip and label"),
@@ -81,6 +83,7 @@ def test_wrong_annotations(trees: Any, text: str, message: str) -> None:
         b"Action/Sad/0100,Sad,\nAction/Sad/0101;Sad;\n",
         b"Action/Sad/0100\tSad\nAction\\Sad\\0101\tSad\n",
         b"C:\\my data\\Action\\Sad\\0100 Sad\n/data/FERV39k/2_ClipsforFaceCrop/Action/Sad/0101 Sad\n",
+        b"C:\\\\data\\\\Action\\\\Sad\\\\0100 Sad\nAction//Sad//0101 Sad\n",
         b"Action/Sad/0100.mp4 Sad\nAction/Sad/0101/ Sad\n",
     ],
 )

@@ -99,7 +99,21 @@ def clip_number(name: str) -> int | None:
     """
     stem, dot, suffix = name.replace("\\", "/").rstrip("/").rpartition("/")[2].partition(".")
     known = not dot or suffix == "0" or f".{suffix.lower()}" in VIDEOS  # 2522.0: a table program made it a float
-    return int(stem) if stem.isascii() and stem.isdecimal() and known else None
+    return whole_number(stem) if known else None
+
+
+def whole_number(text: str) -> int | None:
+    """Read digits, None where there are others; or so many that no count is meant, which Python refuses to read."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+
+
+def is_numeric(text: str) -> bool:
+    """Say whether a text is a number, or stands for the lack of one: ``3``, ``-1``, ``3.0``, ``nan``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_absolute(path: str) -> bool:
@@ -117,6 +131,6 @@ def by_number(paths: Sequence[str], clips: Sequence[Listed]) -> list[int]:
     numbers: dict[int, int] = {}
     for entry, path in enumerate(paths):
         stem = path.rpartition("/")[2].partition(".")[0]
-        if stem.isascii() and stem.isdecimal():
-            numbers.setdefault(int(stem), entry)
+        if (number := whole_number(stem)) is not None:
+            numbers.setdefault(number, entry)
     return [numbers.get(int(clip.clip_id), -1) for clip in clips]

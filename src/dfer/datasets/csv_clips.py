@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dfer.datasets.annotation import is_absolute, read_table
+from dfer.datasets.annotation import is_absolute, is_numeric, read_table, whole_number
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_listed, natural_key
@@ -125,7 +125,7 @@ def read_sets(file: Path) -> dict[str, Listing]:
             for name in (split,) if split in problems else problems:
                 problems[name].append(Problem("" if problem else clip_id, reason, where))
             continue
-        frames = int(fields["frames"]) if fields.get("frames") else None
+        frames = whole_number(fields.get("frames", ""))
         clips[split].append(Listed(clip_id, canonical(fields["label"]), where, fields.get("subject", ""), frames))
     found_sets = {}
     for name in clips:
@@ -140,19 +140,15 @@ def _wrong(fields: Mapping[str, str], split: str) -> str:
         return "no clip or no label; fill them in, or delete the line"
     if is_absolute(fields["clip"]):
         return f"clip {fields['clip']!r} is absolute; write it relative to the CSV file"
-    if fields["label"].isdecimal():
+    if is_numeric(fields["label"]):
         return f"label {fields['label']} is a number; write the class's name"
     if split not in ("train", "test"):
         return f"split {fields['split']!r} is neither train nor test"
     if "subject" in fields and not fields["subject"]:
         return f"clip {fields['clip']} has no subject while the header names one; fill it in or drop the column"
-    if fields.get("frames") and not _is_count(fields["frames"]):
-        return f"frames {fields['frames']!r} is no number; write how many there are, or nothing"
+    if fields.get("frames") and whole_number(fields["frames"]) is None:
+        return f"frames {fields['frames'][:30]!r} is no number; write how many there are, or nothing"
     return ""
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
 
 
 def _warn_of_shared_subjects(file: Path, sets: Mapping[str, Listing]) -> None:

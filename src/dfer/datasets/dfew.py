@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.datasets.annotation import by_number, clip_number, read_table
+from dfer.datasets.annotation import by_number, clip_number, read_table, whole_number
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
@@ -217,15 +217,16 @@ def _parse(path: Path) -> tuple[Listing, dict[int, str]]:
             problems.append(Problem("", f"{text}; restore the line", where))
             continue
         clip_id = f"{number:05d}"
-        if label.isascii() and label.isdecimal():
-            ids.setdefault(int(label), where)
-            named = BASIC[int(label) - 1] if 1 <= int(label) <= len(BASIC) else ""
+        if (digit := whole_number(label)) is not None:
+            ids.setdefault(digit, where)
+            named = BASIC[digit - 1] if 1 <= digit <= len(BASIC) else ""
         else:
             named = canonical(label)
         if named in BASIC:
             clips.append(Listed(clip_id, named, where))
         else:
-            text = f"label {label if label.isdecimal() else repr(label[:30])} of clip {clip_id} is not one of 1 to 7"
+            shown = repr(label[:30]) if digit is None else digit
+            text = f"label {shown} of clip {clip_id} is not one of 1 to 7"
             problems.append(Problem(clip_id, f"{text}; take the set files that come with DFEW", where))
     once = one_of_each(clips)
     return Listing(once.clips, [*problems, *once.problems]), ids

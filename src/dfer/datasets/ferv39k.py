@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from dfer.datasets.annotation import clip_and_label
+from dfer.datasets.annotation import clip_and_label, is_numeric
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import VIDEOS, ClipIndex, index_tree
@@ -173,7 +173,7 @@ def read_set(root: Path, split: str) -> Listing:
             raise InputError(f"{where}: a header ({line[:60]!r}) where none belongs; delete that line")
         if not clip_id:
             problems.append(Problem("", f"{line[:60]!r} is no clip and label such as 'Action/Sad/0010 Sad'", where))
-        elif label.isdecimal():
+        elif is_numeric(label):
             text = f"label {label} is a number, and two orders of them circulate; take the file with names"
             problems.append(Problem(clip_id, text, where))
         elif canonical(label) not in BASIC:
@@ -187,7 +187,7 @@ def read_set(root: Path, split: str) -> Listing:
 
 def _clip_id(path: str) -> str:
     """Give scene, class and number of a clip from its path, absolute or not; empty where they are not its end."""
-    *_, scene, expression, clip = ["", "", *path.split("/")]
+    *_, scene, expression, clip = ["", "", "", *filter(None, path.split("/"))]
     stem, dot, suffix = clip.partition(".")
     named = scene and canonical(expression) in BASIC and len(stem.split()) == 1
     return f"{scene}/{expression}/{stem}" if named and (not dot or f".{suffix.lower()}" in VIDEOS) else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from dfer.datasets.annotation import by_number, clip_and_label, clip_number
+from dfer.datasets.annotation import by_number, clip_and_label, clip_number, is_numeric
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.index import ClipIndex, index_tree
@@ -160,7 +160,7 @@ def read_set(root: Path, split: str, fold: int) -> Listing:
         clip_id = f"{found:05d}" if (found := clip_number(clip)) is not None else ""
         if not clip_id:
             problems.append(Problem("", f"{line[:60]!r} is no clip and label such as '00025.mp4 anger'", where))
-        elif label.isdecimal():
+        elif is_numeric(label):
             text = f"label {label} of clip {clip_id} is a number, MAFW's own are names; take its own files"
             problems.append(Problem(clip_id, text, where))
         elif canonical(label) not in EXTENDED:

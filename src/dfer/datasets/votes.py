@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.datasets.annotation import whole_number
 from dfer.errors import InputError
 from dfer.labels import BASIC, canonical
 
@@ -152,8 +153,8 @@ def _column(cell: object) -> str:
 
 def _count(cell: object) -> int | None:
     """Read a whole number that is not negative, None where it is none."""
-    if isinstance(cell, str) and cell.strip().isascii() and cell.strip().isdecimal():
-        return int(cell)
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and cell >= 0 and float(cell).is_integer():
+    if isinstance(cell, str):
+        return whole_number(cell.strip())
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and 0 <= cell < 1e9 and float(cell).is_integer():
         return int(cell)
     return None
