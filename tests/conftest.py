@@ -148,6 +148,23 @@ def fit(tmp_path: Path, options: list[str]) -> Callable[..., RunFolder]:
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFolder]:
+    """Train with the tiny options and more, once for the same; look, do not touch."""
+    from dfer.training.fit import fit as real
+
+    folder = tmp_path_factory.mktemp("trained")
+    options = tiny(write_clips(folder / "clips"))
+    made: dict[tuple[str, ...], RunFolder] = {}
+
+    def run(*more: str) -> RunFolder:
+        if more not in made:
+            made[more] = real([*options, *more], out=folder / f"run-{len(made)}")
+        return made[more]
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that was trained, evaluated and reported; look, do not touch."""
     from dfer.experiments.run import run

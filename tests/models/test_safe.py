@@ -161,6 +161,7 @@ def test_other_labels(tmp_path: Path) -> None:
     assert "fresh bored" in loaded.note
 
 
+@pytest.mark.slow  # the fast tests of dfer.export write and read a small SAFE
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_exports_to_onnx_with_any_batch(tmp_path: Path) -> None:
     model = small().eval()

@@ -43,9 +43,9 @@ def same(a: RunFolder, b: RunFolder) -> bool:
     return all(torch.equal(value, last(b)[name]) for name, value in last(a).items())
 
 
-def test_a_run_leaves_the_record_of_its_training_clips(fit: Fit) -> None:
+def test_a_run_leaves_the_record_of_its_training_clips(trained: Fit) -> None:
     """27 clips train, 3 are held out: shares are of the 27."""
-    run = fit("a", *ON)
+    run = trained(*ON)
     rows, epochs = rows_of(run.agreement), rows_of(run.metrics)
     assert list(rows[0]) == ["clip_id", "label", "agreement", "loss", "verdict"]
     held_out = set(run.read_manifest()["data"]["held_out_rows"])
@@ -66,18 +66,18 @@ def test_a_run_leaves_the_record_of_its_training_clips(fit: Fit) -> None:
     assert float(epochs[-1]["train_agreement"]) == pytest.approx(mean)
 
 
-def test_during_warm_up_training_is_as_without(fit: Fit) -> None:
-    plain = fit("plain", *WINDOWS)
+def test_during_warm_up_training_is_as_without(trained: Fit, fit: Fit) -> None:
+    plain = trained(*WINDOWS)
     warm = fit("warm", *ON, "--model.reweight.warmup_epochs", "3")
     assert same(plain, warm)
-    assert not same(plain, fit("weighed", *ON))
+    assert not same(plain, trained(*ON))
     assert {"hard", "noisy"} <= {row["verdict"] for row in rows_of(warm.agreement)}
     assert not plain.agreement.exists()
     assert "train_hard" not in rows_of(plain.metrics)[0]
 
 
-def test_null_switches_it_off(fit: Fit) -> None:
-    assert same(fit("plain", *WINDOWS), fit("off", *ON, "--model.reweight", "null"))
+def test_null_switches_it_off(trained: Fit, fit: Fit) -> None:
+    assert same(trained(*WINDOWS), fit("off", *ON, "--model.reweight", "null"))
 
 
 def test_a_recipe_names_it(options: list[str], tmp_path: Path) -> None:
@@ -130,14 +130,18 @@ SAM = (
 
 
 @pytest.mark.parametrize(
-    "more",
-    [(), ("--model.reweight.scope", "batch"), ("--data.weighted", "true", *SAM)],
+    ("more", "places"),
+    [
+        ((), ("step", "ranks", "state")),
+        (("--model.reweight.scope", "batch"), ("step",)),
+        (("--data.weighted", "true", *SAM), ("step",)),
+    ],
     ids=["dataset", "batch", "sam, drawn with replacement"],
 )
-def test_resume_is_exact(fit: Fit, more: tuple[str, ...]) -> None:
+def test_resume_is_exact(trained: Fit, fit: Fit, more: tuple[str, ...], places: tuple[str, ...]) -> None:
     more = (*ON, *more)
-    whole = fit("whole", *more)
-    for where in ("step", "ranks", "state"):
+    whole = trained(*more)
+    for where in places:
         with pytest.MonkeyPatch.context() as patch:
             stop(patch, where)
             with pytest.raises(KeyboardInterrupt):
@@ -149,15 +153,14 @@ def test_resume_is_exact(fit: Fit, more: tuple[str, ...]) -> None:
         assert strip[0] == strip[1]
 
 
-def test_resume_without_the_record_is_not_exact(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_without_the_record_is_not_exact(trained: Fit, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: it can fail."""
-    whole = fit("whole", *ON)
     with pytest.MonkeyPatch.context() as patch:
         stop(patch, "step")
         with pytest.raises(KeyboardInterrupt):
             fit("stopped", *ON)
     monkeypatch.setattr(Recognition, "on_load_checkpoint", lambda self, checkpoint: None)
-    assert not same(whole, fit("stopped", *ON, resume=True))
+    assert not same(trained(*ON), fit("stopped", *ON, resume=True))
 
 
 @pytest.mark.parametrize("rank_by", ["agreement", "loss"])
