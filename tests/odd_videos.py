@@ -163,6 +163,36 @@ def turned(folder: Path, degrees: int) -> Path:
     return patched(folder, b"tkhd", 4 + 20 + 16, matrix)
 
 
+def mirrored(folder: Path) -> Path:
+    """A healthy file shown as in a mirror, as cameras of the front of a phone have it."""
+    return patched(folder, b"tkhd", 4 + 20 + 16, struct.pack(">9i", -1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30))
+
+
+def wide_pixels(folder: Path) -> Path:
+    """Pixels that are half as wide again as high."""
+    path = folder / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for picture in pictures():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def begun_late(folder: Path) -> Path:
+    """A broadcast that was switched on in the middle: what its first frames refer to is missing."""
+    whole, path = write(folder / "whole.ts", g="10", bf="2"), folder / "clip.ts"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if number >= 5 and packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    return path
+
+
 def zero_fps(folder: Path) -> Path:
     """Every frame lasts for no time, so that all have one stamp."""
     path = write(folder / "clip.mp4", bf="0")
@@ -390,6 +420,9 @@ ODD: dict[str, Odd] = {
     "rotated_90": Odd(partial(turned, degrees=90)),
     "rotated_180": Odd(partial(turned, degrees=180)),
     "rotated_270": Odd(partial(turned, degrees=270)),
+    "mirrored": Odd(mirrored),
+    "wide_pixels": Odd(wide_pixels),
+    "begun_late": Odd(begun_late),
     "odd_size": Odd(lambda folder: write(folder / "clip.mp4", pictures(width=95, height=63), pixels="yuv444p")),
     "tiny": Odd(lambda folder: write(folder / "clip.mp4", pictures(width=16, height=16))),
     "ten_bit": Odd(lambda folder: write(folder / "clip.mp4", pixels="yuv420p10le")),

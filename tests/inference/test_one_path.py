@@ -25,14 +25,15 @@ SIZES = ((48, 48), (64, 36), (96, 120))
 
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips as people have them: of several lengths and sizes, moving."""
+    """Clips as people have them: of several lengths, sizes and colours, moving."""
     root = tmp_path_factory.mktemp("videos")
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
         for number, name in enumerate(("happy", "sad", "angry")):
             height, width = SIZES[number]
             for count in COUNTS if split == "test" else (7,):
-                start, move = rng.uniform(0, 256, (height, width, 3)), rng.uniform(-4, 4, 3)
+                start = rng.uniform(0, 256, 3) + rng.uniform(-40, 40, (height, width, 3))
+                move = rng.uniform(-4, 4, 3)
                 frames = [((start + move * i) % 256).astype(np.uint8) for i in range(count)]
                 write_video(root / split / name / f"{count}.mp4", frames, fps=25)
     return root
@@ -71,9 +72,10 @@ def openvino(run: RunFolder, exported: Export) -> Path:
     return exported("openvino")
 
 
+ROUNDING = 2e-5  # of one clip alone and among others
 WAYS: list[tuple[Callable[[RunFolder, Export], Path], float]] = [
-    (run_folder, 1e-6),
-    (safetensors, 1e-6),
+    (run_folder, ROUNDING),
+    (safetensors, ROUNDING),
     (onnx, 1e-4),
     (openvino, 1e-4),
 ]
@@ -128,4 +130,4 @@ def test_of_real_videos_too(finished: RunFolder, test_data: Path, tmp_path: Path
     found = predict(loaded.model, clips, device="cpu").probabilities(loaded.temperature)
     pipeline = Pipeline.load(finished.path, detector="whole_frame", device="cpu", window=None)
     for name, wanted in zip(clips.clip_ids[: len(paths)], found):
-        np.testing.assert_allclose(said(pipeline(tmp_path / name)), wanted, atol=1e-6, err_msg=str(name))
+        np.testing.assert_allclose(said(pipeline(tmp_path / name)), wanted, atol=ROUNDING, err_msg=str(name))
