@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from dfer.cli import main
 from dfer.datasets import SyntheticFaces
-from dfer.datasets.clip_files import ClipFiles
+from dfer.datasets.cache import cache
 from dfer.datasets.synthetic.mark import mark_drawn
 from dfer.errors import InputError
 from dfer.models import checkpoint
@@ -52,13 +52,14 @@ def test_the_saved_configuration_trains_the_same_again(finished: RunFolder, tmp_
 
 
 def test_a_run_says_what_its_training_clips_are_read_from(
-    fit: Fit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: RunFolder, fit: Fit, clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """36 pixels: crops of four fifths of the area are still 32 a side."""
-    monkeypatch.setattr(ClipFiles, "reads", lambda self, size: f"copies of {size} pixels or more", raising=False)
+    """36 pixels are enough: of crops of four fifths of the area 32 a side are left."""
+    assert finished.read_manifest()["data"]["reads"] == "originals"
+    assert cache("folder", clips, size=36) == 0
     manifest = fit("a", "--trainer.max_epochs", "1").read_manifest()
-    assert manifest["data"]["reads"] == "copies of 36 pixels or more"
-    assert capsys.readouterr().err.count("training clips are read from copies of 36 pixels or more\n") == 1
+    assert manifest["data"]["reads"] == "packed, 36 px, JPEG"
+    assert capsys.readouterr().err.count("training clips are read from: packed, 36 px, JPEG\n") == 1
 
 
 def test_faces_drawn_as_they_are_needed_are_read_from_nothing() -> None:

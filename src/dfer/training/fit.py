@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from dfer.datasets.base import ClipDataset
-from dfer.datasets.face_record import read_faces
+from dfer.datasets.faces.record import read_faces
 from dfer.datasets.synthetic.mark import is_drawn
 from dfer.errors import InputError
 from dfer.models import checkpoint
@@ -89,7 +89,7 @@ def fit(arguments: Sequence[str], *, out: Path, resume: bool = False, init: Path
     if state == "finished":
         return folder
     if reads := about["data"]["reads"]:
-        print(f"training clips are read from {reads}", file=sys.stderr)
+        print(f"training clips are read from: {reads}", file=sys.stderr)
     ckpt = str(folder.resume_state) if resume else None
     with _terminable(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # tips about workers and precision
