@@ -143,7 +143,7 @@ def _wrong(fields: Mapping[str, str], split: str) -> str:
     if is_numeric(fields["label"]):
         return f"label {fields['label']} is a number; write the class's name"
     if split not in ("train", "test"):
-        return f"split {fields['split']!r} is neither train nor test"
+        return f"split {fields['split']!r} is neither train nor test; write one of them, or delete the line"
     if "subject" in fields and not fields["subject"]:
         return f"clip {fields['clip']} has no subject while the header names one; fill it in or drop the column"
     if fields.get("frames") and whole_number(fields["frames"]) is None:
