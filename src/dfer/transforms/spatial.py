@@ -63,8 +63,13 @@ def resize(frames: Sequence[Frame], size: int) -> Tensor:
     Shape:
         T frames of ``(H, W, 3)`` uint8 -> ``(T, 3, S, S)`` uint8, contiguous.
     """
+    return _resize(frames, size).contiguous()
+
+
+def _resize(frames: Sequence[Frame], size: int) -> Tensor:
+    """Resize frames as `resize` does; contiguous or not."""
     if len({frame.shape for frame in frames}) > 1:
-        return torch.cat([resize([frame], size) for frame in frames])
+        return torch.cat([_resize([frame], size) for frame in frames])
     if frames[0].shape == (size, size, 3):
         planes = np.empty((len(frames), 3, size, size), np.uint8)
         for place, frame in zip(planes, frames):
@@ -74,7 +79,7 @@ def resize(frames: Sequence[Frame], size: int) -> Tensor:
     for place, frame in zip(pixels, frames):
         _copy(frame, place)
     clip = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (T, 3, H, W)
-    return F.interpolate(clip, (size, size), mode="bilinear", antialias=True, align_corners=False).contiguous()
+    return F.interpolate(clip, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _copy(frame: Frame, pixels: Frame) -> None:
@@ -119,10 +124,9 @@ class TrainPixels:
         box = draw_box(self.crop_scale, rng)
         mirrored = rng.random() < self.flip
         amount = Jitter.draw(self.jitter, rng)
-        clip = resize([crop(frame, box) for frame in frames], self.size)
-        if mirrored:
-            clip = clip.flip(-1)
-        return jitter(clip, amount) if self.jitter else clip
+        clip = _resize([crop(frame, box) for frame in frames], self.size)
+        clip = jitter(clip, amount) if self.jitter else clip.contiguous()
+        return clip.flip(-1) if mirrored else clip
 
 
 class EvalPixels:
