@@ -26,7 +26,7 @@ TRIED = 64  # frames in which a decoder that reorders shows it
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds: frames, their size as shown (after rotation), and its length."""
+    """What a video file holds: frames, their size as shown (turned, with square pixels), and its length."""
 
     frames: int
     height: int

@@ -35,7 +35,7 @@ class Limits:
 
 
 class StreamInfo(NamedTuple):
-    """What a video announces, None where it is silent; the size is as shown, after rotation."""
+    """What a video announces, None where it is silent; the size is as shown, turned and with square pixels."""
 
     height: int
     width: int
