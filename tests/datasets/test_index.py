@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfer.datasets import index as module
-from dfer.datasets.check import index
+from dfer.datasets.check.command import index
 from dfer.datasets.index import (
     FOLDER,
     MISSING,

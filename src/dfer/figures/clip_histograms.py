@@ -51,7 +51,8 @@ def _shares(axes: Axes, labels: Sequence[str], counts: Mapping[str, Sequence[int
     axes.set(xlim=(0, 100), xlabel="clips (%)")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=7, handlelength=1)
+    if labels:
+        axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=7, handlelength=1)
 
 
 def _lengths(axes: Axes, lengths: NDArray[np.int64], frames: int) -> None:

@@ -1,0 +1,1 @@
+"""Raw labelled videos to a data set of face clips."""
