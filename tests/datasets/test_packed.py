@@ -197,6 +197,19 @@ def test_only_the_clips_asked_for_must_be_current(root: Path) -> None:
         find_packed(index, [changed], what)
 
 
+def test_a_clip_of_another_length_and_a_double_of_one_are_not_in_the_copy(root: Path) -> None:
+    folder, what = cache(root), f"FolderClips {root}"
+    index = index_of(root)
+    longer = replace(
+        index, counts=index.counts + np.eye(len(index.clips), dtype=np.int32)[2]
+    )  # as told anew of a video
+    assert Packed.open(folder, longer, what).changed(range(len(index.clips))) == [2]
+    last = index.clips[-1]
+    shutil.copytree(root / last, root / f"{last}b")
+    more = index_of(root)
+    assert Packed.open(folder, more, what).changed(range(len(more.clips))) == [more.clips.index(f"{last}b")]
+
+
 def test_a_video_written_anew_is_refused(root: Path) -> None:
     path = root / "sad/v.mp4"
     write_video(path, [np.full((32, 32, 3), 9 * i, np.uint8) for i in range(5)])

@@ -36,3 +36,8 @@ def test_the_same_figure_twice() -> None:
 def test_every_set_has_all_classes(counts: dict[str, list[int]]) -> None:
     with pytest.raises(ValueError, match="classes for 2 labels"):
         clip_histograms(["happy", "sad"], counts, np.array([1]), 16)
+
+
+def test_sets_without_any_class_have_no_legend() -> None:
+    figure = clip_histograms([], {"train": []}, np.zeros(0, np.int64), 16)
+    assert not figure.legends
