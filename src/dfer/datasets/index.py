@@ -26,12 +26,12 @@ from dfer.errors import InputError, ItemError
 from dfer.runs import write_atomically
 from dfer.video.decode import frame_count
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".m4v", ".mpg", ".mpeg", ".wmv")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff", ".gif")
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".ogv")
 MISSING, FOLDER, VIDEO, UNREADABLE = range(4)
 """What an entry of an index turned out to be."""
 
-_FORMAT = "1"
+_FORMAT = "2"
 _ABSENT = -1
 _DIGITS = str.maketrans("123456789", "000000000")
 _log = logging.getLogger("dfer")
