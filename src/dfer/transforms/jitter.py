@@ -63,7 +63,7 @@ def _jitter(clip: NDArray[np.uint8], amount: Jitter, planes: Planes, change: Pla
         if amount.brightness > 1:
             planes.clip(0, 255, out=planes)
     if amount.contrast != 1:
-        mean = _grey(planes, spare).sum(axis=(1, 2)) / planes[0, 0].size  # (T,)
+        mean = _grey(planes, spare).sum(axis=(1, 2), dtype=np.int32) / planes[0, 0].size  # (T,)
         _pull(planes, np.floor(mean + 0.5).astype(np.int16)[:, None, None], amount.contrast, change)
     if amount.saturation != 1:
         _pull(planes, _grey(planes, spare), amount.saturation, change)
