@@ -26,7 +26,7 @@ COMMANDS = {
 DATA_COMMANDS = {
     "index": ("dfer.datasets.check.command:index", "Index a data set's files once, so that it opens at once."),
     "check": ("dfer.datasets.check.command:check", "Say whether a copy of a data set is whole and right."),
-    "cache": ("dfer.datasets.cache:cache", "Pack a data set's frames into one file that is quick to read."),
+    "cache": ("dfer.datasets.packed.command:cache", "Pack a data set's frames into one file that is quick to read."),
     "faces": ("dfer.datasets.faces.command:faces", "Turn raw labelled videos into a data set of face clips."),
     "synthesize": ("dfer.datasets.synthetic.layouts:synthesize", "Write drawn clips in a data set's exact layout."),
 }

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from dfer.cli import main
 from dfer.datasets import SyntheticFaces
-from dfer.datasets.cache import cache
+from dfer.datasets.packed.command import cache
 from dfer.datasets.synthetic.mark import mark_drawn
 from dfer.errors import InputError
 from dfer.models import checkpoint

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dfer.datasets.index import FOLDER, MISSING, UNREADABLE, VIDEO, ClipIndex
 from dfer.datasets.listing import Listed
-from dfer.datasets.packed import Packed, find_packed
+from dfer.datasets.packed.packed import Packed, find_packed
 from dfer.errors import ItemError
 from dfer.transforms.presets import Frame
 from dfer.video.decode import read_frames

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from dfer.datasets import DFEW, CSVClips, FERV39k, FolderClips, SyntheticFaces
-from dfer.datasets.cache import cache
 from dfer.datasets.check.command import check, index
 from dfer.datasets.dfew import set_path
+from dfer.datasets.packed.command import cache
 from dfer.errors import InputError
 
 

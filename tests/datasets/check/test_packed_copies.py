@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dfer.datasets.cache import cache
 from dfer.datasets.check.findings import Findings
 from dfer.datasets.check.packed_copies import PACKED, check_packed
 from dfer.datasets.dfew import DFEW
-from dfer.datasets.packed_table import FRAMES
+from dfer.datasets.packed.command import cache
+from dfer.datasets.packed.table import FRAMES
 
 
 @pytest.fixture

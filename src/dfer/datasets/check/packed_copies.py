@@ -8,7 +8,7 @@ from typing import Any, Final
 from dfer.datasets.check.findings import Findings, some
 from dfer.datasets.index import ClipIndex, progress_bar
 from dfer.datasets.listing import Problem
-from dfer.datasets.packed import Packed, packed_in
+from dfer.datasets.packed.packed import Packed, packed_in
 from dfer.errors import InputError, ItemError
 
 PACKED: Final = "packed copies that cannot be used"

@@ -17,8 +17,8 @@ import simplejpeg
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from dfer.datasets.index import FOLDER, ClipIndex, progress_bar
-from dfer.datasets.packed import Packed, digest
-from dfer.datasets.packed_table import FORMAT, FRAMES, TABLE, About, Table
+from dfer.datasets.packed.packed import Packed, digest
+from dfer.datasets.packed.table import FORMAT, FRAMES, TABLE, About, Table
 from dfer.errors import InputError, ItemError, one_line
 from dfer.runs import write_atomically
 from dfer.transforms.presets import Frame

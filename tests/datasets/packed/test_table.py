@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfer.datasets import packed_table
-from dfer.datasets.packed_table import About, Table, TableError, read_table
+from dfer.datasets.packed.packed import table as packed_table
+from dfer.datasets.packed.table import About, Table, TableError, read_table
 
 ABOUT = About("DFEW", "/data/DFEW", "Clip-1", "frames", 128, False, "95 420", 1000)
 

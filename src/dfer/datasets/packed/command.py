@@ -11,9 +11,9 @@ import numpy as np
 
 from dfer.datasets.build import DATASETS, full_name
 from dfer.datasets.index import ClipIndex, progress_bar
-from dfer.datasets.packed import Packed, packed_in, packed_name, rebuild_command
-from dfer.datasets.packed_table import FRAMES, TABLE, About
-from dfer.datasets.packing import JOURNAL, QUALITY, SUBSAMPLING, Packing, pack
+from dfer.datasets.packed.packed import Packed, packed_in, packed_name, rebuild_command
+from dfer.datasets.packed.packing import JOURNAL, QUALITY, SUBSAMPLING, Packing, pack
+from dfer.datasets.packed.table import FRAMES, TABLE, About
 from dfer.errors import InputError
 from dfer.runs import held, write_atomically
 

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from dfer.cli import main
-from dfer.datasets import cache as module
-from dfer.datasets.cache import _bytes, cache
 from dfer.datasets.csv_clips import CSVClips
 from dfer.datasets.dfew import DFEW
-from dfer.datasets.packed import packed_in
-from dfer.datasets.packed_table import FRAMES, TABLE
+from dfer.datasets.packed import command as module
+from dfer.datasets.packed.command import _bytes, cache
+from dfer.datasets.packed.packed import packed_in
+from dfer.datasets.packed.table import FRAMES, TABLE
 from dfer.errors import InputError
 from dfer.runs import held
 
@@ -334,7 +334,7 @@ def test_a_root_without_a_listed_clip(root: Path) -> None:
 
 SLOW = """
 import sys, time
-from dfer.datasets import packing
+from dfer.datasets.packed.packed import packing
 real = packing.Packing.__getitem__
 def slow(self, n):
     time.sleep(0.3)

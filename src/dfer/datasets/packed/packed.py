@@ -20,7 +20,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from dfer.datasets.index import FOLDER, ClipIndex, kept_in
-from dfer.datasets.packed_table import FRAMES, TABLE, Table, TableError, read_table
+from dfer.datasets.packed.table import FRAMES, TABLE, Table, TableError, read_table
 from dfer.errors import InputError, ItemError
 from dfer.transforms.presets import Frame
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from dfer.cli import main
-from dfer.datasets import packed_table
 from dfer.datasets.folder import FolderClips
 from dfer.datasets.index import ClipIndex
-from dfer.datasets.packed import Packed, find_packed, packed_in, packed_name
-from dfer.datasets.packed_table import FRAMES, TABLE, read_table
+from dfer.datasets.packed.packed import Packed, find_packed, packed_in, packed_name
+from dfer.datasets.packed.packed import table as packed_table
+from dfer.datasets.packed.table import FRAMES, TABLE, read_table
 from dfer.errors import InputError, ItemError
 from dfer.video.encode import write_video
 
@@ -238,7 +238,7 @@ def test_data_copied_with_other_times_keep_their_copy(
     data = FolderClips(moved, "train")
     assert data.source.reads(16) == "packed, 16 px, JPEG"  # type: ignore[attr-defined]
     assert caplog.messages == []
-    monkeypatch.setattr("dfer.datasets.packed._MANY", 4)
+    monkeypatch.setattr("dfer.datasets.packed.packed._MANY", 4)
     FolderClips(moved, "train")
     assert "4 clips of" in caplog.text
     assert "have other times than when they were packed" in caplog.text
