@@ -334,7 +334,7 @@ def test_a_root_without_a_listed_clip(root: Path) -> None:
 
 SLOW = """
 import sys, time
-from dfer.datasets.packed.packed import packing
+from dfer.datasets.packed import packing
 real = packing.Packing.__getitem__
 def slow(self, n):
     time.sleep(0.3)

@@ -13,8 +13,8 @@ from PIL import Image
 from dfer.cli import main
 from dfer.datasets.folder import FolderClips
 from dfer.datasets.index import ClipIndex
+from dfer.datasets.packed import table as packed_table
 from dfer.datasets.packed.packed import Packed, find_packed, packed_in, packed_name
-from dfer.datasets.packed.packed import table as packed_table
 from dfer.datasets.packed.table import FRAMES, TABLE, read_table
 from dfer.errors import InputError, ItemError
 from dfer.video.encode import write_video

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from dfer.datasets.index import ClipIndex, index_listed
-from dfer.datasets.packed.packed import Packed, packing
+from dfer.datasets.packed import packing
+from dfer.datasets.packed.packed import Packed
 from dfer.datasets.packed.packing import JOURNAL, Packing, pack
 from dfer.datasets.packed.table import FRAMES, TABLE, About
 from dfer.errors import InputError
@@ -123,7 +124,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_packing import work
-from dfer.datasets.packed.packed import packing
+from dfer.datasets.packed import packing
 from dfer.datasets.index import index_listed
 real = packing.Packing.__getitem__
 def slow(self, n):

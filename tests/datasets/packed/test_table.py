@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfer.datasets.packed.packed import table as packed_table
+from dfer.datasets.packed import table as packed_table
 from dfer.datasets.packed.table import About, Table, TableError, read_table
 
 ABOUT = About("DFEW", "/data/DFEW", "Clip-1", "frames", 128, False, "95 420", 1000)
