@@ -25,6 +25,7 @@ def half(clips: int) -> int:
 
 def test_half_of_a_batch_has_a_partner_of_its_class(faces: SyntheticFaces) -> None:
     rows = np.arange(len(faces))
+    clips = [faces[row].clip for row in rows]
     chosen: Counter[int] = Counter()
     partners = set()
     for epoch in range(6):
@@ -37,7 +38,7 @@ def test_half_of_a_batch_has_a_partner_of_its_class(faces: SyntheticFaces) -> No
                 if partner is None:
                     continue
                 chosen[sample.row] += 1
-                (source,) = [r for r in rows if torch.equal(faces[r].clip, partner)]
+                (source,) = [r for r in rows if torch.equal(clips[r], partner)]
                 assert source != sample.row
                 assert faces.targets[source] == sample.label
                 partners.add(int(source))
