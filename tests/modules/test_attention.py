@@ -77,6 +77,7 @@ def test_bfloat16_autocast_is_finite() -> None:
     assert found.isfinite().all()
 
 
+@pytest.mark.slow  # the fast tests of dfer.export write and read a small SAFE, which has it
 def test_exports_to_onnx_behind_the_recurrent_layer(tmp_path: Path) -> None:
     class Head(nn.Module):
         def __init__(self) -> None:

@@ -187,6 +187,7 @@ def test_parameters_as_the_paper_has_the_sizes() -> None:
     assert sum(value.numel() for value in layer.parameters()) == of_lstm + (1024 + 1) * 3 * 1024 + 2 + 2 + 2 * 1024
 
 
+@pytest.mark.slow  # the fast tests of dfer.export write and read a small M3DFEL, which has it
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # nn.LSTM's
 def test_exports_to_onnx_with_any_batch(tmp_path: Path) -> None:
     layer, path = shaken(InstanceAggregation(6, 4, 4, 2)), tmp_path / "aggregation.onnx"

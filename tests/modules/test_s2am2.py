@@ -324,6 +324,7 @@ def test_takes_the_place_of_an_lstm(bidirectional: bool) -> None:
     assert [part.shape for part in S2AM2Cell(6, 8)(x[:, 0])] == [part.shape for part in nn.LSTMCell(6, 8)(x[:, 0])]
 
 
+@pytest.mark.slow  # the fast tests of dfer.export write and read a small SAFE, which has it
 def test_exports_to_onnx(tmp_path: Path) -> None:
     layer = S2AM2(6, 8).eval()
     path = tmp_path / "s2am2.onnx"
