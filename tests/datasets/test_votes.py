@@ -71,8 +71,6 @@ def test_the_sheet_with_the_columns_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([3, 0, 0, 0, 0, 0, 0, 0, 1], r"a.xlsx:4: clip 00003 has no vote; restore the row, or delete it"),
-        ([3, *[None] * 7, 1], r"a.xlsx:4: clip 00003 has no vote"),
         ([3, 1, "x", 0, 0, 0, 0, 0, 1], r"a.xlsx:4: 'x' of clip 00003 is no number of votes for sad; restore the row"),
         ([3, 1, -2, 0, 0, 0, 0, 0, 1], r"a.xlsx:4: -2 of clip 00003 is no number of votes for sad"),
         ([3, 1, 0, 0.5, 0, 0, 0, 0, 1], r"a.xlsx:4: 0.5 of clip 00003 is no number of votes for neutral"),
@@ -89,6 +87,17 @@ def test_wrong_rows(tmp_path: Path, row: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read_votes(sheet(tmp_path / "a.xlsx", [*GOOD, row]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_clip_that_nobody_voted_on_matters_where_it_is_asked_for(tmp_path: Path) -> None:
+    rows = [*GOOD, [3, 0, 0, 0, 0, 0, 0, 0, 0], [4, *[None] * 7, 0]]
+    path = sheet(tmp_path / "a.xlsx", rows)
+    assert list(read_votes(path)) == ["00001", "00002"]
+    assert shares_of(path, ["00002"]).tolist() == [[0, 0, 0, 0, 0, 0, 1]]
+    with pytest.raises(InputError, match=r"a.xlsx has no votes of 2 of 3 clips, the first is 00003; take the file"):
+        shares_of(path, ["00001", "00003", "00004"])
+    with pytest.raises(InputError, match=r"a.xlsx:6: clip 00003 stands in row 4 too"):
+        read_votes(sheet(path, [*rows, [3, 10, 0, 0, 0, 0, 0, 0, 1]]))
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ def read_votes(path: Path) -> dict[str, NDArray[np.int64]]:
     """Read how many annotators saw each expression in a clip: clip id to ``(7,)``, in the order of ``BASIC``.
 
     The first row of a sheet names its columns, ``order,1happy,...,7fear``, in any order; others are ignored. An empty
-    cell beside votes is none.
+    cell is no vote; a clip that nobody voted on is left out.
 
     Raises:
-        InputError: no such file, no workbook, a column is missing, a row's votes are no counts or all zero, a clip
-            stands there twice.
+        InputError: no such file, no workbook, a column is missing, a row's votes are no counts, a clip stands there
+            twice.
     """
     votes: dict[str, NDArray[np.int64]] = {}
     places: dict[str, int] = {}
@@ -42,10 +42,9 @@ def read_votes(path: Path) -> dict[str, NDArray[np.int64]]:
             bad = counts.index(None)
             raise InputError(f"{path}:{number}: {cells[bad]!r:.30} of clip {clip_id} is no number of votes for "
                              f"{BASIC[bad]}; restore the row")  # fmt: skip
-        if not any(counts):
-            raise InputError(f"{path}:{number}: clip {clip_id} has no vote; restore the row, or delete it")
-        votes[clip_id] = np.array(counts, np.int64)
         places[clip_id] = number
+        if any(counts):  # else it may be one of the clips that stand in no set
+            votes[clip_id] = np.array(counts, np.int64)
     return votes
 
 
