@@ -35,10 +35,10 @@ PUBLISHED = {
 class FERV39k(ClipDataset):
     """Load one split of FERV39k (Wang et al. 2022).
 
-    The annotation has no header: its first line is a clip like any other. Labels are names; files with numbers
-    instead are refused, since two orders of them circulate. The folders of the annotation and of the clips are found
-    in the root itself or in a folder ``FERV39k`` in it, also where the folder of clips is doubled. Frames are counted
-    on disk. Clip ids are as annotated, ``Action/Sad/0010``.
+    The annotation has no header: its first line is a clip like any other. Labels are names, and those of the folders
+    that the clips lie in; files with numbers instead are refused, since two orders of them circulate. The folders of
+    the annotation and of the clips are found in the root itself or in a folder ``FERV39k`` in it, also where the
+    folder of clips is doubled. Frames are counted on disk. Clip ids are as annotated, ``Action/Sad/0010``.
 
     Args:
         root: holds ``4_setups`` and ``2_ClipsforFaceCrop``.
@@ -172,12 +172,16 @@ def read_set(root: Path, split: str) -> Listing:
         if number == 1 and not clip_id and "/" not in line.replace("\\", "/"):
             raise InputError(f"{where}: a header ({line[:60]!r}) where none belongs; delete that line")
         if not clip_id:
-            problems.append(Problem("", f"{line[:60]!r} is no clip and label such as 'Action/Sad/0010 Sad'", where))
+            text = f"{line[:60]!r} is no clip and label such as 'Action/Sad/0010 Sad'; restore the line"
+            problems.append(Problem("", text, where))
         elif is_numeric(label):
             text = f"label {label} is a number, and two orders of them circulate; take the file with names"
             problems.append(Problem(clip_id, text, where))
         elif canonical(label) not in BASIC:
-            text = f"label {label[:30]!r} is unknown; FERV39k's are Happy Sad Neutral Angry Surprise Disgust Fear"
+            text = f"label {label[:30]!r} is none of Happy Sad Neutral Angry Surprise Disgust Fear; correct it"
+            problems.append(Problem(clip_id, text, where))
+        elif canonical(label) != canonical(clip_id.split("/")[1]):
+            text = f"label {label} of clip {clip_id}, which lies among another class; correct it, or exclude the clip"
             problems.append(Problem(clip_id, text, where))
         else:
             clips.append(Listed(clip_id, canonical(label), where))

@@ -159,12 +159,14 @@ def read_set(root: Path, split: str, fold: int) -> Listing:
         clip, label = clip_and_label(line)
         clip_id = f"{found:05d}" if (found := clip_number(clip)) is not None else ""
         if not clip_id:
-            problems.append(Problem("", f"{line[:60]!r} is no clip and label such as '00025.mp4 anger'", where))
+            problems.append(
+                Problem("", f"{line[:60]!r} is no clip and label such as '00025.mp4 anger'; restore the line", where)
+            )
         elif is_numeric(label):
             text = f"label {label} of clip {clip_id} is a number, MAFW's own are names; take its own files"
             problems.append(Problem(clip_id, text, where))
         elif canonical(label) not in EXTENDED:
-            text = f"label {label[:30]!r} of clip {clip_id} is unknown; MAFW's are {' '.join(EXTENDED)}"
+            text = f"label {label[:30]!r} of clip {clip_id} is none of {' '.join(EXTENDED)}; restore the line"
             problems.append(Problem(clip_id, text, where))
         else:
             clips.append(Listed(clip_id, canonical(label), where))
