@@ -95,10 +95,10 @@ def test_labels_as_they_are_written(trees: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'' is no label from 1 to 7"),
+        ("", "'' is no label from 1 to 7; restore the file, or exclude the sequence"),
         ("happy", "'happy' is no label from 1 to 7"),
         ("5 6", "'5 6' is no label"),
-        ("0.0", "label 0.0 of sequence S010_001 is not one of 1 to 7"),
+        ("0.0", "label 0.0 of sequence S010_001 is not one of 1 to 7; restore the file"),
         ("8", "label 8 of sequence S010_001 is not one"),
         ("1.5", "label 1.5 of"),
         ("nan", "label nan of"),
@@ -129,7 +129,7 @@ def test_the_label_of_another_sequence(trees: Any) -> None:
     root = trees.ckplus(2)
     label_file(root).rename(label_file(root).with_name("S011_001_00000004_emotion.txt"))
     with pytest.raises(
-        InputError, match=r"S011_001_00000004_emotion\.txt: the label of another sequence than S010_001"
+        InputError, match=r"S011_001_00000004_emotion\.txt: the label of another sequence than S010_001; restore"
     ):
         CKPlus(root, "test")
 
@@ -155,9 +155,9 @@ def test_too_few_subjects_for_a_fold(trees: Any) -> None:
     root = trees.ckplus(3)
     with pytest.raises(InputError, match="holds no sequence of fold 4 test, of its 3 subjects with a label; add more"):
         CKPlus(root, "test", 4)
-    for fold in (0, 11):
-        with pytest.raises(InputError, match=rf"CK\+ has no fold {fold}; choose 1 to 10"):
-            CKPlus(root, "train", fold)
+    for fold in (0, 11, "1", True, 1.0, None):
+        with pytest.raises(InputError, match=rf"CK\+ has no fold {fold!r}; choose 1 to 10"):
+            CKPlus(root, "train", fold)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("gone", ["cohn-kanade-images", "Emotion"])

@@ -139,9 +139,9 @@ def test_two_files_of_one_clip(trees: Any) -> None:
         CREMAD(root, "test")
 
 
-@pytest.mark.parametrize("fold", [0, 6])
-def test_no_such_fold(trees: Any, fold: int) -> None:
-    with pytest.raises(InputError, match=f"CREMA-D has no fold {fold}; choose 1 to 5"):
+@pytest.mark.parametrize("fold", [0, 6, "1", True, 1.0])
+def test_no_such_fold(trees: Any, fold: Any) -> None:
+    with pytest.raises(InputError, match=f"CREMA-D has no fold {fold!r}; choose 1 to 5"):
         CREMAD(trees.crema_d(), "train", fold)
 
 

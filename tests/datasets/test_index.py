@@ -19,6 +19,7 @@ from dfer.datasets.index import (
     VIDEO,
     index_listed,
     index_tree,
+    is_stray,
     natural_key,
     natural_sort,
 )
@@ -48,6 +49,12 @@ def test_kinds(trees: Any) -> None:
     found = index_listed(trees.root, "x", ["frames", "one.mp4", "many.mp4", "text.mp4", "empty", "absent"])
     assert found.kinds.tolist() == [FOLDER, VIDEO, VIDEO, UNREADABLE, FOLDER, MISSING]
     assert found.counts.tolist() == [2, 1, 20, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "@eaDir", "__MACOSX", "._A1.mp4"])
+def test_strays(name: str) -> None:
+    assert is_stray(name)
+    assert not is_stray("A1")
 
 
 def test_strays_are_no_clips_and_no_frames(trees: Any) -> None:

@@ -146,9 +146,9 @@ def test_a_wrong_name_can_be_excluded(trees: Any, tmp_path: Path) -> None:
     assert len(RAVDESS(root, "test", exclude=tmp_path / "no.txt")) == 7
 
 
-@pytest.mark.parametrize(("fold", "split"), [(0, "train"), (7, "test")])
-def test_no_such_fold(trees: Any, fold: int, split: str) -> None:
-    with pytest.raises(InputError, match=f"RAVDESS has no fold {fold}; choose 1 to 6"):
+@pytest.mark.parametrize(("fold", "split"), [(0, "train"), (7, "test"), ("1", "test"), (True, "test"), (1.0, "test")])
+def test_no_such_fold(trees: Any, fold: Any, split: str) -> None:
+    with pytest.raises(InputError, match=f"RAVDESS has no fold {fold!r}; choose 1 to 6"):
         RAVDESS(trees.ravdess((1,)), split, fold)
 
 

@@ -7,18 +7,18 @@ from typing import Final
 
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
-from dfer.datasets.index import ClipIndex, index_tree
+from dfer.datasets.index import ClipIndex, index_tree, is_stray
 from dfer.datasets.listing import (
     Listed,
     Listing,
     Problem,
+    check_fold,
     check_split,
     contents,
     existing_root,
     read_excluded,
     read_lines,
 )
-from dfer.datasets.named_clips import is_stray
 from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
 from dfer.labels import EXTENDED, canonical
@@ -32,6 +32,7 @@ PUBLISHED: Final = (69, 28, 45, 83, 59, 25, 18)
 """Published sequences per class in all, in the order of ``LABELS``."""
 
 _IMAGES, _LABELS = "cohn-kanade-images", "Emotion"
+_RESTORE = "restore the file, or exclude the sequence"
 _log = logging.getLogger("dfer")
 
 
@@ -97,7 +98,9 @@ class CKPlus(ClipDataset):
             targets=files.targets(LABELS),
             clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
-            description=describe("CKPlus", {"root": root, "exclude": exclude, "packed": packed}, fold=fold, seed=seed),
+            description=describe(
+                "CKPlus", {"root": root, "exclude": exclude, "packed": packed}, fold=int(fold), seed=seed
+            ),
             seed=seed,
             groups=files.subjects(),
         )
@@ -168,8 +171,7 @@ def read_set(every: Sequences, split: str, fold: int) -> Listing:
     Raises:
         InputError: no such split or fold.
     """
-    if fold not in FOLDS:
-        raise InputError(f"CK+ has no fold {fold}; choose 1 to {len(FOLDS)}")
+    fold = check_fold("CK+", fold, len(FOLDS))
     is_test = check_split(split) == "test"
     tested = every.subjects[fold - 1 :: len(FOLDS)]
     return Listing(
@@ -183,7 +185,7 @@ def _read_label(clip_id: str, files: list[Path]) -> str | Problem:
     if len(files) > 1:
         return Problem(clip_id, f"{len(files)} label files for sequence {clip_id}; keep the right one", where)
     if not files[0].name.upper().startswith(f"{clip_id}_"):
-        return Problem(clip_id, f"the label of another sequence than {clip_id}", where)
+        return Problem(clip_id, f"the label of another sequence than {clip_id}; {_RESTORE}", where)
     try:
         text = " ".join(line for _, line in read_lines(files[0]))
     except InputError as error:
@@ -191,9 +193,9 @@ def _read_label(clip_id: str, files: list[Path]) -> str | Problem:
     try:
         number = float(text)
     except ValueError:
-        return Problem(clip_id, f"{text[:30]!r} is no label from 1 to 7", where)
+        return Problem(clip_id, f"{text[:30]!r} is no label from 1 to 7; {_RESTORE}", where)
     if number not in range(1, len(CODES)):
-        return Problem(clip_id, f"label {text[:30]} of sequence {clip_id} is not one of 1 to 7", where)
+        return Problem(clip_id, f"label {text[:30]} of sequence {clip_id} is not one of 1 to 7; {_RESTORE}", where)
     return canonical(CODES[int(number)])
 
 

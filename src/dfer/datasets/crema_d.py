@@ -7,10 +7,9 @@ from typing import Final, Literal
 
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
-from dfer.datasets.listing import Listing, check_split, existing_root, read_excluded
+from dfer.datasets.listing import Listing, check_fold, check_split, existing_root, read_excluded
 from dfer.datasets.named_clips import NamedClips, NameRule, Said, media_in, read_names
 from dfer.datasets.survey import Part, Survey
-from dfer.errors import InputError
 from dfer.labels import BASIC, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
 
@@ -87,7 +86,7 @@ class CREMAD(ClipDataset):
             clip_ids=files.clip_ids,
             transform=transform or EvalTransform(),
             description=describe(
-                "CREMAD", {"root": root, "exclude": exclude, "packed": packed}, fold=fold, media=media, seed=seed
+                "CREMAD", {"root": root, "exclude": exclude, "packed": packed}, fold=int(fold), media=media, seed=seed
             ),
             seed=seed,
             groups=files.subjects(),
@@ -152,8 +151,7 @@ def read_set(every: NamedClips, split: str, fold: int) -> Listing:
     Raises:
         InputError: no such split or fold.
     """
-    if fold not in FOLDS:
-        raise InputError(f"CREMA-D has no fold {fold}; choose 1 to {len(FOLDS)}")
+    fold = check_fold("CREMA-D", fold, len(FOLDS))
     is_test = check_split(split) == "test"
     return every.chosen(lambda clip: (fold_of(clip.subject) == fold) == is_test)
 

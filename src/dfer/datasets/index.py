@@ -161,7 +161,7 @@ def _walk(root: Path, folder: str, depth: int) -> tuple[list[str], list[str]]:
                 names = [
                     entry.name
                     for entry in entries
-                    if not _is_stray(entry.name)
+                    if not is_stray(entry.name)
                     and ((below == 1 and entry.name.lower().endswith(VIDEOS)) or entry.is_dir())
                 ]
             found += [f"{shelf}/{name}" if shelf else name for name in natural_sort(names)]
@@ -170,7 +170,8 @@ def _walk(root: Path, folder: str, depth: int) -> tuple[list[str], list[str]]:
     return level, shelves
 
 
-def _is_stray(name: str) -> bool:
+def is_stray(name: str) -> bool:
+    """Tell what systems leave lying about."""
     return name.startswith((".", "@")) or name in ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
@@ -207,7 +208,7 @@ def _look(root: Path, clip: str) -> tuple[int, int, bytes, tuple[int, int]]:
             return VIDEO, frame_count(Path(path)), b"", stamp
         except ItemError:
             return UNREADABLE, 0, b"", stamp
-    names = [name for name in os.listdir(path) if name.lower().endswith(IMAGES) and not _is_stray(name)]
+    names = [name for name in os.listdir(path) if name.lower().endswith(IMAGES) and not is_stray(name)]
     return FOLDER, len(names), b"".join(os.fsencode(name) + b"\0" for name in natural_sort(names)), stamp
 
 

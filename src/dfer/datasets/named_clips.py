@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-from dfer.datasets.index import VIDEOS, ClipIndex, index_listed, natural_key
+from dfer.datasets.index import VIDEOS, ClipIndex, index_listed, is_stray, natural_key
 from dfer.datasets.listing import Listed, Listing, Problem, contents
 from dfer.errors import InputError
 from dfer.video.container import shown
@@ -106,7 +106,8 @@ def read_names(root: Path, media: str, rule: NameRule) -> NamedClips:
         name = _name(path)
         said = rule.read(name)
         if isinstance(said, str):
-            problems.append(Problem(name, said, shown(root / path)))
+            reason = f"{said}; give it the name that it was published under, or move it away"
+            problems.append(Problem(name, reason, shown(root / path)))
         elif said is not None:
             of.setdefault(rule.clip(name), []).append((path, said))
     clips, paths = [], []
@@ -163,11 +164,6 @@ def walk(root: Path) -> Iterator[tuple[PurePosixPath, list[str], list[str]]]:
         folders[:] = [name for name in folders if not is_stray(name)]
         below = PurePosixPath(Path(place).relative_to(root).as_posix())
         yield below, folders, [name for name in files if not is_stray(name)]
-
-
-def is_stray(name: str) -> bool:
-    """Tell what systems leave lying about."""
-    return name.startswith((".", "@")) or name == "__MACOSX"
 
 
 def _name(path: str) -> str:

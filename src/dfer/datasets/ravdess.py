@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
-from dfer.datasets.listing import Listed, Listing, check_split, existing_root, read_excluded
+from dfer.datasets.listing import Listed, Listing, check_fold, check_split, existing_root, read_excluded
 from dfer.datasets.named_clips import NamedClips, NameRule, Said, media_in, read_names
 from dfer.datasets.survey import Part, Survey
 from dfer.errors import InputError
@@ -102,7 +102,7 @@ class RAVDESS(ClipDataset):
             description=describe(
                 "RAVDESS",
                 {"root": root, "exclude": exclude, "packed": packed},
-                fold=fold,
+                fold=int(fold),
                 media=media,
                 channel=channel,
                 calm=calm,
@@ -179,8 +179,7 @@ def read_set(every: NamedClips, split: str, fold: int, channel: str) -> Listing:
     Raises:
         InputError: no such split, fold or channel.
     """
-    if fold not in FOLDS:
-        raise InputError(f"RAVDESS has no fold {fold}; choose 1 to {len(FOLDS)}")
+    fold = check_fold("RAVDESS", fold, len(FOLDS))
     if channel not in (*CHANNELS, "both"):
         raise InputError(f"RAVDESS has no channel {channel!r}; choose speech, song or both")
     is_test = check_split(split) == "test"
