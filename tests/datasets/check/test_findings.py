@@ -9,6 +9,7 @@ from dfer.datasets import CSVClips
 from dfer.datasets.check.findings import (
     IN_NO_TEST,
     IN_TWO_SETS,
+    RELABELLED,
     SUBJECTS,
     Findings,
     class_counts,
@@ -16,7 +17,7 @@ from dfer.datasets.check.findings import (
     is_test,
     look_over,
 )
-from dfer.datasets.dfew import DFEW
+from dfer.datasets.dfew import DFEW, set_path
 from dfer.datasets.listing import Listing, Problem
 from dfer.datasets.survey import Part, Survey
 
@@ -55,6 +56,16 @@ def test_clips_of_no_test_set_where_all_test_sets_can_be_read(trees: Any) -> Non
     assert [problem.clip_id for problem in looked(survey).problems[IN_NO_TEST]] == [gone.clip_id]
     survey.parts[1].listing.clips.clear()
     assert IN_NO_TEST not in looked(survey).problems
+
+
+def test_a_clip_that_folds_label_differently(trees: Any) -> None:
+    root = trees.dfew()
+    assert RELABELLED not in looked(DFEW.survey(root)).problems
+    path = set_path(root, "train", 3)
+    path.write_text(path.read_text().replace("\n1,2\n", "\n1,3\n"))
+    found = looked(DFEW.survey(root))
+    assert found.problems == {RELABELLED: [Problem("00001", "sad in fold 1 test, neutral in fold 3 train")]}
+    assert list(found.to_leave_out()) == ["00001"]
 
 
 def test_a_clip_in_two_sets_is_said_once_for_each_pair(trees: Any) -> None:

@@ -13,6 +13,7 @@ from dfer.datasets.survey import Part, Survey
 
 ANNOTATION: Final = "wrong lines in the annotation"
 IN_TWO_SETS: Final = "clips in two sets"
+RELABELLED: Final = "clips of two labels"
 IN_NO_TEST: Final = "clips in the test set of no fold"
 SUBJECTS: Final = "subjects in two sets"
 
@@ -61,6 +62,7 @@ def look_over(survey: Survey, frames: int, found: Findings) -> None:
             found.add(ANNOTATION, [Problem("", f"{part.name} lists no clip")])
     _find_unusable(survey, found)
     _find_shared(survey.parts, found)
+    _find_relabelled(survey.parts, found)
     _find_untested(survey.parts, found)
     _find_subjects(survey.parts, found)
     _compare_lengths(survey, found)
@@ -115,6 +117,18 @@ def _find_shared(parts: Sequence[Part], found: Findings) -> None:
         if one.trial == other.trial or (is_test(one) and is_test(other)):
             shared = ids[one.name] & ids[other.name]
             found.add(IN_TWO_SETS, (Problem(clip_id, f"in {one.name} and in {other.name}") for clip_id in shared))
+
+
+def _find_relabelled(parts: Sequence[Part], found: Findings) -> None:
+    """Find clips that one set labels otherwise than another, such as that of another fold."""
+    first: dict[str, tuple[str, str]] = {}
+    problems = []
+    for part in parts:
+        for clip in part.listing.clips:
+            label, where = first.setdefault(clip.clip_id, (clip.label, part.name))
+            if clip.label != label:
+                problems.append(Problem(clip.clip_id, f"{label} in {where}, {clip.label} in {part.name}"))
+    found.add(RELABELLED, problems)
 
 
 def _find_untested(parts: Sequence[Part], found: Findings) -> None:
