@@ -113,7 +113,10 @@ def _turn_hue(planes: Planes, sixths: float, change: Planes, spare: Planes) -> N
     rest = sixths - 2 * thirds
     times, bits = _fixed(abs(rest))
     np.multiply(planes, 2 * times, out=change)
-    change += 2**bits // 2 - times * (low + high)
+    ends = low + high
+    ends *= -times
+    ends += 2**bits // 2
+    change += ends
     change >>= bits
     planes += planes
     planes -= middle
