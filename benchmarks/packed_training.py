@@ -1,12 +1,13 @@
 """What two epochs of training gain from a packed copy: originals, packed JPEG and packed raw pixels in turns.
 
 Writes a tree in DFEW's layout, of textured JPEG frames of 256 px as large as those of faces (14 KB), packs it at the
-size that training needs, and runs ``dfer train`` on it in a process of its own, once per way, with 0 and 2 workers and
-with models that compute ever longer. Seconds are those of an epoch as the run's metrics.csv has them: training clips,
-and the ninth part of as many to choose the epoch by. The files were just written, so that none is read from a cold
-disk. Where a model computes for longer than two workers load, there is nothing to gain, and it shows.
+size that training needs, and runs ``dfer train`` on it, each run in a process of its own, with 0 and 2 workers and with
+models that compute ever longer. Seconds are those of an epoch as the run's metrics.csv has them, training clips and the
+ninth part of as many to choose the epoch by; medians of the rounds, in which the ways take turns. The files were just
+written, so that none is read from a cold disk. Where a model computes for longer than it takes to load, there is little
+to gain, and it shows.
 
-    python benchmarks/packed_training.py [--clips 200] [--model NAME ...] [--workers N ...] [--json]
+    python benchmarks/packed_training.py [--clips 200] [--model NAME ...] [--workers N ...] [--rounds 3] [--json]
 """
 
 import argparse
@@ -45,7 +46,6 @@ class Model(NamedTuple):
 MODELS = {
     "R3D-18 of a sixteenth": Model(48, ("--model.model.backbone.width", "0.0625")),
     "R3D-18 of a quarter": Model(48, ("--model.model.backbone.width", "0.25")),
-    "R3D-18 of a quarter, 64 px": Model(64, ("--model.model.backbone.width", "0.25")),
     "R3D-18 of a quarter, 112 px": Model(112, ("--model.model.backbone.width", "0.25")),
 }
 
@@ -97,7 +97,7 @@ def pack(root: Path, size: int, raw: bool, out: Path) -> float:
     return time.perf_counter() - start
 
 
-def measure(name: str, root: Path, workers: list[int], folder: Path) -> dict[str, Any]:
+def measure(name: str, root: Path, workers: list[int], rounds: int, folder: Path) -> dict[str, Any]:
     """Time all ways of one model, in turns."""
     model, copies, packing = MODELS[name], {"originals": "false"}, {}
     for way in ("packed", "raw"):
@@ -106,11 +106,17 @@ def measure(name: str, root: Path, workers: list[int], folder: Path) -> dict[str
         (copies[way],) = map(str, out.iterdir())
     runs = []
     for number in workers:
-        first: dict[str, float] = {}
-        for way, packed in copies.items():
-            seconds, reads = train(model, root, packed, number, folder / name / f"run-{way}-{number}")
-            gains = {f"gain_{epoch}": first.setdefault(epoch, one) / one for epoch, one in zip("12", seconds)}
-            runs.append({"workers": number, "way": way, "reads": reads, "seconds": seconds, **gains})
+        taken: dict[str, list[list[float]]] = {way: [] for way in copies}
+        reads = {}
+        for turn in range(rounds):
+            for way, packed in copies.items():
+                out = folder / name / f"run-{way}-{number}-{turn}"
+                seconds, reads[way] = train(model, root, packed, number, out)
+                taken[way].append(seconds)
+        medians = {way: np.median(of, axis=0).tolist() for way, of in taken.items()}  # of each epoch
+        for way, seconds in medians.items():
+            gains = [one / two for one, two in zip(medians["originals"], seconds)]
+            runs.append({"workers": number, "way": way, "reads": reads[way], "seconds": seconds, "gains": gains})
     return {"model": name, "size": model.size, "packing": packing, "runs": runs}
 
 
@@ -120,6 +126,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--model", action="append", choices=MODELS)
     parser.add_argument("--workers", type=int, action="append")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -128,7 +135,7 @@ def main() -> None:
         write_tree(root, options.clips)
         found = []
         for chosen in options.model or MODELS:
-            found.append(measure(chosen, root, options.workers or [0, 2], folder))
+            found.append(measure(chosen, root, options.workers or [0, 2], options.rounds, folder))
             if not options.json:
                 show(found[-1], options.clips)
     if options.json:
@@ -142,7 +149,7 @@ def show(found: dict[str, Any], clips: int) -> None:
     print("  workers  read from            epoch 1    epoch 2   times as quick")
     for run in found["runs"]:
         one, two = run["seconds"]
-        gains = f"{run['gain_1']:.2f}, {run['gain_2']:.2f}"
+        gains = ", ".join(f"{gain:.2f}" for gain in run["gains"])
         print(f"  {run['workers']:7}  {run['reads']:<19}{one:7.1f} s  {two:7.1f} s   {gains}", flush=True)
 
 
