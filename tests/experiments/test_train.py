@@ -53,6 +53,16 @@ def test_folds_are_trained_one_by_one_and_pooled(
         assert f"fold {k}" in (tmp_path / "run" / f"fold-{k}" / "report.html").read_text()
 
 
+def test_a_fold_that_does_not_exist_is_refused_before_any_is_trained(
+    drawn_tree: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "dfew/baseline", "--data.root", str(drawn_tree("dfew")), "--folds", "1-6"]
+    arguments += ["--model.model.backbone.weights", "none", "--model.model.backbone.width", "0.125"]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.strip().endswith("DFEW has no fold 6; choose 1 to 5")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_fold_that_does_not_exist_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "run")
     assert main(["train", "dfew/baseline", "--data.root", str(tmp_path), "--folds", "6", "--out", out]) == 2

@@ -59,10 +59,20 @@ def train(
         print_figures(json.loads(folder.evaluation.read_text()))
         print(f"report: {folder.report}")
         return 0
+    numbers = parse_folds(folds)
+    _open_fold([recipe, *options], max(numbers))
     done = []
-    for fold in parse_folds(folds):
+    for fold in numbers:
         arguments = [recipe, *options, "--data.dataset.fold", str(fold)]
         folder = RunFolder(out / f"fold-{fold}")
         begun = resume and folder.manifest.is_file()  # a fold that was never started is no error
         done.append(run(arguments, folder.path, resume=begun, init=init).path)
     return evaluate(done)
+
+
+def _open_fold(arguments: list[str], fold: int) -> None:
+    """Open the data of a fold, so that one that does not exist is refused before others are trained for days."""
+    from dfer.training.configuration import configure  # Lightning takes seconds to import
+
+    configured = configure([*arguments, "--data.dataset.fold", str(fold)])
+    configured.data.open(configured.module.input_spec, configured.seed, configured.module.mix)
