@@ -45,7 +45,8 @@ class ClipIndex:
     cannot be written to. All paths in it are relative to the root. It is made again when a folder that was looked
     into, or a video file, has another modification time (or, a video, another size) than it had then: whatever is
     added, removed or renamed is noticed, at the price of one ``stat`` a clip. A frame overwritten in place is not,
-    and need not be: frames are read afresh each time.
+    and need not be: frames are read afresh each time. (Of a packed copy it makes a stale one, which only a look at
+    every file finds: ``dfer data cache``, or ``dfer data check --decode``.)
 
     Args:
         clips: paths relative to the root, with ``/``.

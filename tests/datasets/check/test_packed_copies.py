@@ -34,15 +34,25 @@ def copy_of(root: Path) -> Path:
 def test_a_valid_copy_is_named(packed: Path) -> None:
     folder = copy_of(packed)
     found = looked(packed)
-    said = f"the packed copy {folder} (JPEG at 16 px) holds all clips as they are"
+    said = f"the packed copy {folder} (JPEG at 16 px) holds all clips (--decode compares it with every file)"
     assert (found.problems, found.notes) == ({}, [said])
     assert found.details["packed"] == [{"folder": str(folder), "valid": True, "said": said}]
-    assert looked(packed, whole=True).notes == [f"{said}, all its checksums right"]
+    said = f"the packed copy {folder} (JPEG at 16 px) holds all clips as they are, all its checksums right"
+    assert looked(packed, whole=True).notes == [said]
 
 
 def test_none_is_fine(trees: Any) -> None:
     found = looked(trees.dfew(clips=14))
     assert (found.problems, found.notes, found.details["packed"]) == ({}, [], [])
+
+
+def test_a_clip_without_a_frame_is_in_no_copy_and_makes_none_stale(trees: Any) -> None:
+    root = trees.dfew(clips=14)
+    shutil.rmtree(root / "Clip/clip_224x224/00003")
+    (root / "Clip/clip_224x224/00003").mkdir()
+    assert cache("dfew", root, size=16, workers=0) == 0
+    for whole in (False, True):
+        assert not looked(root, whole).problems
 
 
 def test_another_frame_in_a_clip(packed: Path) -> None:

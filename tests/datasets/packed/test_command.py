@@ -58,6 +58,14 @@ def test_names_frames_that_could_not_be_read(root: Path, capsys: pytest.CaptureF
         assert last == f"7 frames could not be read; neighbours stand in: {names}, ..."
 
 
+def test_names_the_way_out_for_clips_that_cannot_be_read(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for frame in (root / "Clip/clip_224x224/00001").iterdir():
+        frame.write_bytes(b"no picture")
+    assert cache("dfew", root, size=16, workers=0) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"1 clips lost half of their frames; leave them out: `dfer data check DFEW {root} --decode`"
+
+
 def test_a_copy_that_is_whole_is_checked_and_left(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache("dfew", root, size=16)
     before = (root / FOLDER).stat().st_ino
@@ -378,6 +386,32 @@ def test_stopped_the_same_command_goes_on(
     assert " of 14 clips are packed already" in capsys.readouterr().err
     assert cache("dfew", root, size=16, out=tmp_path / "whole") == 0
     assert contents(root / FOLDER) == contents(tmp_path / "whole" / "Clip-clip_224x224-1-16")
+
+
+def test_killed_alone_its_workers_end_and_let_go_of_the_folder(root: Path) -> None:
+    # Clips larger than a pipe holds: a worker that cannot hand one over would wait for ever, and keep the lock.
+    options = ["data", "cache", "dfew", str(root), "--size", "128", "--raw"]
+    command = [sys.executable, "-c", SLOW, *options, "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    partial = root / ".dfer/packed/Clip-clip_224x224-1-128-raw.partial"
+    limit = time.monotonic() + 60
+    while not (partial / "journal.jsonl").exists() or (partial / "journal.jsonl").read_bytes().count(b"\n") < 2:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)  # both workers have a clip to hand over
+    process.kill()
+    process.wait()
+    limit = time.monotonic() + 20
+    while True:
+        try:
+            with held(partial):
+                break
+        except InputError:
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+    assert main(options) == 0
 
 
 def test_sizes_in_words() -> None:

@@ -185,6 +185,33 @@ def _save_jpeg(self: Image.Image, path: Path, **more: object) -> None:
     _real_save(self, path, "JPEG", **more)
 
 
+def uncompressed(root: Path, seed: int) -> Path:
+    """Clips whose files are all of one size, whatever they show."""
+    rng = np.random.default_rng(seed)
+    for clip in ("happy/1", "happy/2", "sad/1", "sad/2"):
+        (root / clip).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), np.uint8)).save(root / clip / "1.bmp")
+    return root
+
+
+def test_a_frame_of_as_many_bytes_is_another_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, other = uncompressed(tmp_path / "one", 1), uncompressed(tmp_path / "other", 2)
+    cache(root)
+    shutil.copytree(root / ".dfer/packed", other / ".dfer/packed")
+    assert "it is of other data, FolderClips in" in refusal(other)
+    shutil.copyfile(root / "sad/1/1.bmp", root / "happy/2/new")
+    (root / "happy/2/new").replace(root / "happy/2/1.bmp")
+    assert "1 of 4 clips are new or have changed (happy/2)" in _all_refused(root)
+
+
+def _all_refused(root: Path) -> str:
+    index = index_of(root)
+    with pytest.raises(InputError) as caught:
+        find_packed(index, range(len(index.clips)), f"FolderClips {root}")
+    return str(caught.value)
+
+
 def test_only_the_clips_asked_for_must_be_current(root: Path) -> None:
     cache(root)
     add_frame(root)

@@ -17,10 +17,13 @@ PACKED: Final = "packed copies that cannot be used"
 def check_packed(index: ClipIndex, entries: Sequence[int], what: str, whole: bool, found: Findings) -> None:
     """Open every packed copy of these entries; one that cannot be used is a problem, every other one a note.
 
+    Clips without frames are in no copy, and a problem of their own.
+
     Args:
         what: the data set's name and place, as `dfer data cache` takes them.
-        whole: look at every file's size and every frame's checksum too.
+        whole: look at every file and every frame's checksum too.
     """
+    entries = [entry for entry in entries if index.counts[entry]]
     details: list[dict[str, Any]] = []
     name = re.compile(rf"{re.escape(index.name)}-\d+(-raw)?")
     for place in packed_in(index):
@@ -58,8 +61,8 @@ def _look_into(folder: Path, index: ClipIndex, entries: Sequence[int], what: str
                 f"`{copy.command}` mends it"
             )
     form = "raw pixels" if copy.raw else "JPEG"
-    checksums = ", all its checksums right" if whole else ""
-    return f"the packed copy {folder} ({form} at {copy.size} px) holds all clips as they are{checksums}"
+    said = "as they are, all its checksums right" if whole else "(--decode compares it with every file)"
+    return f"the packed copy {folder} ({form} at {copy.size} px) holds all clips {said}"
 
 
 def _inside(place: Path) -> list[Path]:

@@ -192,7 +192,10 @@ def _report(copy: Packed, entries: Sequence[int]) -> None:
     lost = [f"{copy.index.clips[entry]} frame {i + 1}" for entry in entries for i in _unreadable(copy, entry)]
     if lost:
         names = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        half = sum(2 * len(_unreadable(copy, entry)) >= copy.index.counts[entry] for entry in entries)
         print(f"{len(lost)} frames could not be read; neighbours stand in: {names}")
+        if half:
+            print(f"{half} clips lost half of their frames; leave them out: `dfer data check {copy.what} --decode`")
 
 
 def _unreadable(copy: Packed, entry: int) -> list[int]:

@@ -1,10 +1,13 @@
 """How a packed copy is made: clip after clip, with a journal, so that what was stopped goes on where it was."""
 
+import functools
 import hashlib
 import json
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -180,12 +183,21 @@ def _shared_out(work: Subset[Piece], workers: int) -> Iterator[Piece]:
     """Go over clips in order, some processes ahead of us."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever wants more processes than cores shall have them
-        loader = DataLoader(work, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=_begin)
+        begin = functools.partial(_begin, os.getpid())
+        loader = DataLoader(work, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=begin)
     yield from loader
 
 
-def _begin(worker: int) -> None:
+def _begin(parent: int, worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the main process ends the others
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End when the main process was killed: a worker that waits to hand over a clip would, and keep the lock."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _so_far(pieces: Sequence[Piece], work: Packing) -> str:

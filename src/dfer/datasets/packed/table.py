@@ -58,7 +58,7 @@ class Table:
     Shape:
         bounds ``(F + 1,)`` int64: frame f is the bytes from one bound to the next, none where it could not be read;
         sums ``(F,)`` uint32: the CRC-32 of those bytes; first ``(N + 1,)`` int64: the first frame of each clip;
-        stamps ``(N, 2)`` int64, as in the index; digests ``(N, 16)`` uint8: of the names and sizes of a clip's files.
+        stamps ``(N, 2)`` int64, as in the index; digests ``(N, 16)`` uint8: of a clip's files.
     """
 
     about: About
