@@ -130,6 +130,14 @@ def test_a_clip_in_both_splits_can_be_excluded(trees: Any) -> None:
     assert CSVClips(file, "test", exclude=exclude).clip_ids == ("c",)
 
 
+def test_a_misspelt_label_is_said(trees: Any, caplog: pytest.LogCaptureFixture) -> None:
+    data = CSVClips(trees.csv("clip,label,split\na,suprise,train\nb,surprise,train\nc,bored,test\n"), "train")
+    assert data.labels == ("surprise", "bored", "suprise")
+    assert [said.partition(": ")[2] for said in caplog.messages] == [
+        "'suprise' is a class of its own; correct it where 'surprise' is meant"
+    ]
+
+
 def test_wrong_places(trees: Any) -> None:
     file = trees.csv(GOOD)
     with pytest.raises(InputError, match=r"cannot read .*none.csv"):

@@ -104,3 +104,10 @@ def test_clips_that_cannot_be_used(trees: Any, tmp_path: Path) -> None:
         FolderClips(root, "test", exclude=exclude)
     with pytest.raises(InputError, match=r"cannot read .*gone.txt"):
         FolderClips(root, "test", exclude=tmp_path / "gone.txt")
+
+
+def test_a_misspelt_class_is_said(trees: Any, caplog: pytest.LogCaptureFixture) -> None:
+    root = trees.folder()
+    (root / "anger").rename(root / "angr")
+    assert FolderClips(root, "train").labels == ("happy", "angr")
+    assert caplog.messages == [f"{root}: 'angr' is a class of its own; correct it where 'angry' is meant"]

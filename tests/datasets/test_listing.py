@@ -15,6 +15,7 @@ from dfer.datasets.listing import (
     order_labels,
     read_excluded,
     read_lines,
+    warn_of_misspelt,
 )
 from dfer.errors import InputError
 from dfer.labels import BASIC, EXTENDED
@@ -142,6 +143,12 @@ def test_only_the_first_mention_is_kept() -> None:
 def test_label_order() -> None:
     assert order_labels(reversed(EXTENDED)) == EXTENDED
     assert order_labels({"zeal", "awe", *BASIC}) == (*BASIC, "awe", "zeal")
+
+
+def test_names_that_are_nearly_known_ones_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        warn_of_misspelt([*EXTENDED, "bored", "hapy", "calm"], Path("here.csv"))
+    assert caplog.messages == ["here.csv: 'hapy' is a class of its own; correct it where 'happy' is meant"]
 
 
 def test_roots(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dfer.datasets.listing import (
     one_of_each,
     order_labels,
     read_excluded,
+    warn_of_misspelt,
     warn_once,
 )
 from dfer.datasets.survey import Part, Survey
@@ -66,6 +67,7 @@ class CSVClips(ClipDataset):
         left = {name: listing.without(excluded) for name, listing in sets.items()}
         _warn_of_shared_subjects(file, left)
         labels = labels_of(left.values())
+        warn_of_misspelt(labels, file)
         index = open_index(file, sets)
         files = ClipFiles(index, clips, entries(index, clips), what, packed)
         super().__init__(

@@ -17,6 +17,7 @@ from dfer.datasets.listing import (
     existing_root,
     order_labels,
     read_excluded,
+    warn_of_misspelt,
     warn_of_unknown,
 )
 from dfer.datasets.survey import Part, Survey
@@ -69,6 +70,7 @@ class FolderClips(ClipDataset):
             raise InputError(f"{root} holds no clip of the split {split}; add clips, or exclude fewer")
         files = ClipFiles(index, [clip for clip, _ in clips], [entry for _, entry in clips], what, packed)
         labels = labels_of(index)
+        warn_of_misspelt(labels, root)
         super().__init__(
             source=files,
             labels=labels,

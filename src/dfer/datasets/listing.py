@@ -4,6 +4,7 @@ import codecs
 import logging
 import re
 from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,14 @@ def warn_of_unknown(excluded: frozenset[str], known: Collection[str], what: str)
     if unknown and known:
         warn_once(f"of {len(excluded)} clips to exclude {len(unknown)} are unknown to {what}, such as {unknown[0]!r}; "
                   f"clip ids look like {min(known)!r}")  # fmt: skip
+
+
+def warn_of_misspelt(labels: Iterable[str], where: Path) -> None:
+    """Log, once, which classes are spelt nearly as a known expression is: each is one of its own."""
+    for label in labels:
+        near = get_close_matches(label, EXTENDED, n=1, cutoff=0.8)
+        if near and label not in EXTENDED:
+            warn_once(f"{where}: {label!r} is a class of its own; correct it where {near[0]!r} is meant")
 
 
 @lru_cache(maxsize=256)
