@@ -125,6 +125,13 @@ def test_two_label_files_of_one_sequence(trees: Any) -> None:
         CKPlus(root, "test")
 
 
+def test_a_subject_in_two_spellings(trees: Any) -> None:
+    root = trees.ckplus(2)
+    shutil.copytree(root / "Emotion/S010", root / "Emotion/s010", dirs_exist_ok=True)
+    with pytest.raises(InputError, match=r"s010.*: clip S010_001 stands at .*S010.* too; delete one of the two"):
+        CKPlus(root, "test")
+
+
 def test_the_label_of_another_sequence(trees: Any) -> None:
     root = trees.ckplus(2)
     label_file(root).rename(label_file(root).with_name("S011_001_00000004_emotion.txt"))

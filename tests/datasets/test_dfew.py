@@ -199,6 +199,17 @@ def test_wrong_places(trees: Any, tmp_path: Path) -> None:
         DFEW(root, "train", media="video")
 
 
+def test_a_doubled_folder_of_clips(trees: Any) -> None:
+    root = trees.dfew()
+    (root / "Clip/clip_224x224").rename(root / "inner")
+    (root / "Clip/clip_224x224").mkdir()
+    (root / "inner").rename(root / "Clip/clip_224x224/clip_224x224")
+    data = DFEW(root, "train")
+    assert data.frame_count(0) == 3
+    assert DFEW.media_in(root) == ("frames",)
+    assert len(DFEW.survey(root).entries()) == 70
+
+
 def test_clips_missing_on_disk_and_exclude(trees: Any) -> None:
     root = trees.dfew()
     (root / "Clip/clip_224x224/00001").rename(root / "gone")

@@ -16,6 +16,7 @@ from dfer.datasets.listing import (
     check_split,
     contents,
     existing_root,
+    one_of_each,
     read_excluded,
     read_lines,
 )
@@ -162,7 +163,8 @@ def read_sequences(root: Path) -> Sequences:
             problems.append(found)
         else:
             clips.append(Listed(clip_id, found, str(files[0]), subject))
-    return Sequences(Listing(clips, problems), tuple(sorted(subjects)))
+    once = one_of_each(clips)  # on some disks S010 and s010 are two folders
+    return Sequences(Listing(once.clips, [*problems, *once.problems]), tuple(sorted(subjects)))
 
 
 def read_set(every: Sequences, split: str, fold: int) -> Listing:

@@ -52,7 +52,8 @@ class DFEW(ClipDataset):
     block k is the test set of fold k. So the test sets are disjoint and cover everything. They do not keep films
     apart. Labels in the files are 1 to 7 in the order of ``dfer.labels.BASIC``, or names; look-alike files that count
     from 0 or in another order are refused. The ten votes on each clip, where the copy has them, are its soft label.
-    Frames are counted on disk. Clip ids are the five-digit ones, ``00001``.
+    Frames are counted on disk. A folder of clips may lie in one of its own name. Clip ids are the five-digit ones,
+    ``00001``.
 
     Args:
         root: holds ``Clip`` and ``EmoLabel_DataSplit``.
@@ -162,7 +163,9 @@ def open_index(root: Path, media: str) -> ClipIndex:
         others = [name for name, folder in MEDIA.items() if (root / folder).is_dir()]
         there = f"there is media={', '.join(map(repr, others))}" if others else f"the root holds {contents(root)}"
         raise InputError(f"{root / MEDIA[media]} not found; {there}")
-    return index_tree(root, MEDIA[media], depth=1)
+    folder = MEDIA[media]
+    doubled = f"{folder}/{folder.rpartition('/')[2]}"  # an archive unpacked into a folder of its name
+    return index_tree(root, doubled if (root / doubled).is_dir() else folder, depth=1)
 
 
 def entries(index: ClipIndex, clips: Sequence[Listed]) -> list[int]:
