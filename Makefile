@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: quickstart test test-slow check format lint types layers results hdf-figures rdfer-figures video-results clean
+.PHONY: quickstart test test-slow check format lint types layers results hdf-figures rdfer-figures video-results data-results clean
 
 quickstart: .venv/core  ## draw faces, train a small video model on them, open the report
 	$(BIN)/dfer quickstart
@@ -83,11 +83,12 @@ results: .venv/dev  ## make docs/results again: some six hours on two cores
 	$(BIN)/python benchmarks/table_vi_cost.py > docs/results/rdfer-6-cost.md
 	$(MAKE) rdfer-figures
 	$(BIN)/dfer figures synthetic/easy --name mix --out docs/results
-	for name in loader generator index s2am2 mix sam dam depthwise rdfer_memory; do \
+	for name in generator s2am2 mix sam dam depthwise rdfer_memory; do \
 		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
 	done > docs/results/benchmarks.txt
 	$(BIN)/dfer quickstart && cp runs/quickstart/metrics.json docs/results/quickstart.json
 	$(MAKE) video-results
+	$(MAKE) data-results
 
 HDF := $(BIN)/dfer train synthetic/hdf --trainer.precision bf16-mixed
 PLAIN := --model.model.frequency false --model.model.temporal false
@@ -143,6 +144,11 @@ video-results: .venv/dev  ## how fast a raw video is read, and what is lost on t
 	{ echo "\$$ python benchmarks/drawn_scene.py runs/quickstart"; \
 		$(BIN)/python benchmarks/drawn_scene.py runs/quickstart $(FACES) --picture docs/results/drawn_scene.svg; \
 		} > docs/results/drawn_scene.txt
+
+data-results: .venv/dev  ## how fast clips are read, packed and not; a tree of DFEW's size indexed, checked, packed: an hour
+	for name in loader packed_training index full_size; do \
+		echo "\$$ python benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; echo; \
+	done > docs/results/data.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
