@@ -67,6 +67,14 @@ def test_the_source_is_told_which_size_will_do() -> None:
     assert sizes == [126, 112, None]  # the smallest crop, 0.8 of the area of 126 px, is 112.7 px wide
 
 
+def test_it_says_what_frames_are_read_from() -> None:
+    data = three_clips(TrainTransform(4, 112))
+    assert data.reads() is None
+    data.source.reads = lambda size: f"a copy of {size} px"  # type: ignore[attr-defined]
+    assert data.reads() == "a copy of 126 px"
+    assert data.with_transform(EvalTransform(4, 112)).reads() == "a copy of 112 px"
+
+
 def test_a_description_has_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = describe("DFEW", {"root": Path("a"), "exclude": None, "packed": "b", "other": True}, fold=2)

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 
 from dfer.cli import main
+from dfer.datasets.packed.command import cache
 from dfer.errors import InputError
 from dfer.evaluation import evaluate_run, pool
 from dfer.models import checkpoint
@@ -47,6 +48,23 @@ def test_twice_gives_the_same(own_run: RunFolder) -> None:
     after = evaluate_run(own_run)
     assert after["metrics"] == before["metrics"]
     assert list(after["intervals"]["war"]) == before["intervals"]["war"]
+
+
+@pytest.mark.usefixtures("unreported")
+def test_it_says_what_test_clips_were_read_from(own_run: RunFolder, tmp_path: Path) -> None:
+    before = json.loads(own_run.evaluation.read_text())
+    assert before["reads"] == "originals"
+    assert not any("read from" in note for note in before["notes"])
+    manifest = own_run.read_manifest()
+    arguments = manifest["data"]["description"]["args"]
+    assert cache("folder", Path(arguments["root"]), size=32, out=tmp_path / "packed") == 0
+    arguments["packed"] = str(tmp_path / "packed")
+    own_run.write_manifest(manifest)
+    after = evaluate_run(own_run)
+    assert after["reads"] == "packed, 32 px, JPEG"
+    assert after["notes"] == [*before["notes"], "test clips were read from: packed, 32 px, JPEG"]
+    shutil.rmtree(tmp_path / "packed")
+    assert evaluate_run(own_run)["reads"] == "originals"
 
 
 @pytest.mark.usefixtures("unreported")

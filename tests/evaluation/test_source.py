@@ -28,6 +28,18 @@ def test_moved_data_are_looked_for_there(tmp_path: Path) -> None:
     assert found == {"class": "FolderClips", "args": {"root": str(tmp_path), "size": 3}}
 
 
+def test_a_packed_copy_that_has_gone_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    there = {"class": "FolderClips", "args": {"root": "/old", "packed": str(tmp_path)}}
+    assert moved(there, None) == there
+    assert not caplog.messages
+    gone = {"class": "FolderClips", "args": {"root": "/old", "packed": str(tmp_path / "gone")}}
+    assert moved(gone, None) == {"class": "FolderClips", "args": {"root": "/old", "packed": True}}
+    assert f"the packed copy {tmp_path / 'gone'} is gone; one beside the data is read" in caplog.text
+    for packed in (True, False):
+        asked = {"class": "FolderClips", "args": {"root": "/old", "packed": packed}}
+        assert moved(asked, None) == asked
+
+
 def test_drawn_data_lie_nowhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leave out --data"):
         moved({"class": "SyntheticFaces", "args": {"size": 48}}, tmp_path)

@@ -91,6 +91,11 @@ class ClipDataset(Dataset[Sample]):
         """Decode the wanted frames of a clip as they are, in the order asked for."""
         return self.source.read(row, wanted)
 
+    def reads(self) -> str | None:
+        """Say in a few words what frames are read from for this transform, None where they are drawn."""
+        tell = getattr(self.source, "reads", None)
+        return tell(self.transform.needed_size) if tell else None
+
     def clip_id(self, row: int) -> str:
         """Name the clip of a row."""
         return str(self.clip_ids[row])

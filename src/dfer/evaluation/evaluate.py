@@ -135,8 +135,11 @@ def evaluate_run(run: RunFolder, *, data: Path | None = None, batch_size: int = 
         notes.append("UAR is of the best epoch by UAR, all else of the best by WAR, as the field does")
     if absent := [name for name, row in zip(spec.labels, found["confusion"]) if not sum(row)]:
         notes.append(f"no test clip shows {', '.join(absent)}; UAR is over the other classes")
+    reads = test.reads()
+    if reads and reads != "originals":
+        notes.append(f"test clips were read from: {reads}")
     result = {**found, "protocol": manifest["protocol"], "temperature": temperature, "notes": notes}
-    result["labels"] = list(spec.labels)
+    result["labels"], result["reads"] = list(spec.labels), reads
     write_atomically(run.evaluation, json_format.dumps(_no_nan(result), indent=2) + "\n")
     write_report(run, manifest, result, predictions, test)
     write_card(run)

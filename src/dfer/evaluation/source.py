@@ -1,5 +1,6 @@
 """A finished run's best model, and the clips that it is to be measured on."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from dfer.predictions import Predictions
 from dfer.runs import RunFolder
 from dfer.transforms import EvalTransform
 from dfer.types import InputSpec
+
+_log = logging.getLogger("dfer")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Source:
 def moved(description: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
     """Say of a data set's description that it lies somewhere else now.
 
+    A packed copy that has gone is done without.
+
     Raises:
         InputError: the data are drawn.
     """
@@ -65,6 +70,11 @@ def moved(description: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
         if place is None:
             raise InputError(f"{description['class']} is drawn, it lies nowhere; leave out --data")
         arguments[place] = str(data.absolute())
+    if isinstance(copy := arguments.get("packed"), str) and not Path(copy).exists():
+        _log.warning(
+            "the packed copy %s is gone; one beside the data is read if there is one, else the originals", copy
+        )
+        arguments["packed"] = True
     return {"class": description["class"], "args": arguments}
 
 
