@@ -40,6 +40,13 @@ def test_one_clip_on_the_left_and_the_other_on_the_right(tmp_path: Path) -> None
     assert share(left, GREEN) == share(right, RED) == 0
 
 
+@pytest.mark.parametrize("name", ["train/angry/00005", "WWWWWWWWWW", "a/very/long/name/of/a/clip/" * 3])
+def test_no_letter_is_cut_off(tmp_path: Path, name: str) -> None:
+    sheet = np.asarray(draw(tmp_path, (name, "b"), 2))
+    assert sheet[:, :4].min() > 240
+    assert sheet[:, 4:60].min() < 200  # and no room is lost
+
+
 def test_the_nearest_alone_are_drawn_and_long_names_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfer.datasets.check.similar_sheet.MOST", 3)
     short = draw(tmp_path / "x", ("a", "b"), 1)

@@ -15,8 +15,8 @@ from dfer.video.images import Frame
 
 MOST: Final = 24
 SIDE: Final = 112
-LETTER: Final = 0.065
-"""Inches that a label takes per letter; there is room for ten."""
+_ROOM: Final = 0.7  # inches that `contact_sheet` leaves for labels
+_BESIDE: Final = 0.25  # inches around the labels
 
 
 def similar_sheet(index: ClipIndex, sides: Sides, pairs: Sequence[Pair]) -> bytes:
@@ -33,8 +33,9 @@ def similar_sheet(index: ClipIndex, sides: Sides, pairs: Sequence[Pair]) -> byte
     left, right = axes.get_xlim()
     axes.set_xticks([left + (right - left) * share for share in (3 / 14, 11 / 14)], ["one clip", "the other"])
     axes.set_anchor("E")
-    longest = max(len(line) for title in titles for line in title.split("\n"))
-    figure.set_figwidth(figure.get_figwidth() + LETTER * max(0, longest - 10))
+    figure.draw_without_rendering()
+    longest = max(label.get_window_extent().width for label in axes.get_yticklabels()) / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, longest + _BESIDE - _ROOM))
     return render(figure, "jpg")
 
 
