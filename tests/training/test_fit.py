@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file
 
 from dfer.cli import main
-from dfer.datasets import SyntheticFaces
 from dfer.datasets.packed.command import cache
 from dfer.datasets.synthetic.mark import mark_drawn
 from dfer.errors import InputError
@@ -60,12 +59,6 @@ def test_a_run_says_what_its_training_clips_are_read_from(
     manifest = fit("a", "--trainer.max_epochs", "1").read_manifest()
     assert manifest["data"]["reads"] == "packed, 36 px, JPEG"
     assert capsys.readouterr().err.count("training clips are read from: packed, 36 px, JPEG\n") == 1
-
-
-def test_faces_drawn_as_they_are_needed_are_read_from_nothing() -> None:
-    from dfer.training.fit import _reads
-
-    assert _reads(SyntheticFaces("train", size=16, clips=7, cache=False)) is None
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2])

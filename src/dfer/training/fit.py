@@ -21,7 +21,6 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
-from dfer.datasets.base import ClipDataset
 from dfer.datasets.faces.record import read_faces
 from dfer.datasets.synthetic.mark import is_drawn
 from dfer.errors import InputError
@@ -205,7 +204,7 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
             "class_counts": dict(zip(train.labels, train.class_counts.tolist())),
             "drawn": description["class"] == "SyntheticFaces" or bool(root and is_drawn(Path(root))),
             "faces": read_faces(Path(root)) if root else None,
-            "reads": _reads(train),
+            "reads": train.reads(),
         },
         "sampling": data.sampling,
         "input_spec": {
@@ -216,12 +215,6 @@ def _about(arguments: Sequence[str], configured: Configured, data: ClipData) -> 
         "batch_size": data.batch_size,
         "workers": data.workers,
     }
-
-
-def _reads(train: ClipDataset) -> str | None:
-    """Say what the training frames are read from, where their source tells."""
-    tell = getattr(train.source, "reads", None)
-    return None if tell is None else str(tell(train.transform.needed_size))
 
 
 def _hardware() -> str:

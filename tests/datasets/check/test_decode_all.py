@@ -11,6 +11,7 @@ from dfer.datasets.check.decode_all import UNREADABLE, decode, decode_all, is_fl
 from dfer.datasets.check.findings import Findings
 from dfer.datasets.check.sides import Sides
 from dfer.datasets.index import index_listed
+from dfer.video.decode import read_frames
 from dfer.video.encode import write_video
 
 
@@ -56,6 +57,24 @@ def test_digests_tell_frames_apart_and_skip_flat_ones(tmp_path: Path) -> None:
     assert files.digests[0] == files.digests[3]
     assert len(set(files.digests.tolist())) == 3
     assert (files.bad, files.reason, len(video.digests), video.bad) == ([], "", 4, [])
+
+
+def test_large_frames_are_decoded_in_shorter_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfer.datasets.check import decode_all as module
+
+    rng = np.random.default_rng(0)
+    write_video(tmp_path / "v.mp4", [rng.integers(0, 255, (32, 32, 3), np.uint8) for _ in range(20)])
+    index, asked = index_listed(tmp_path, "x", ["v.mp4"]), list[int]()
+
+    def read(path: Path, wanted: np.ndarray) -> list[np.ndarray]:
+        asked.append(len(wanted))
+        return read_frames(path, wanted)
+
+    monkeypatch.setattr(module, "read_frames", read)
+    whole = decode(index, 0)
+    monkeypatch.setattr(module, "_STRETCH", 9 * 32 * 32 * 3)
+    assert decode(index, 0).digests.tolist() == whole.digests.tolist()
+    assert asked == [20, 9, 9, 2]
 
 
 def test_a_video_of_which_most_cannot_be_decoded(trees: Any) -> None:

@@ -13,14 +13,14 @@ from dfer.datasets.check.sides import Sides
 from dfer.datasets.index import FOLDER, ClipIndex, natural_sort, progress_bar
 from dfer.datasets.listing import Problem
 from dfer.errors import ItemError
-from dfer.video.decode import read_frames
+from dfer.video.decode import probe, read_frames
 from dfer.video.images import Frame, read_image
 
 UNREADABLE: Final = "clips of which half cannot be read"
 FLAT: Final = 8
 """Grey levels: a picture with a smaller range, such as a black one, says nothing about where it comes from."""
 
-_STRETCH = 64  # frames: not a whole video at once
+_STRETCH = 100_000_000  # bytes of frames: not a whole video at once
 
 
 class Decoded(NamedTuple):
@@ -76,13 +76,14 @@ def decode(index: ClipIndex, entry: int) -> Decoded:
     count, path = int(index.counts[entry]), Path(index.path(entry))
     bad, reason, digests = [], "", []
     if index.kinds[entry] != FOLDER:
-        for start in range(0, count, _STRETCH):
-            wanted = np.arange(start, min(start + _STRETCH, count))
-            try:
-                pictures = read_frames(path, wanted)
-            except ItemError as error:
-                return Decoded([], str(error), np.empty(0, np.uint64))
-            digests += [_digest(picture.tobytes()) for picture in pictures if not is_flat(picture)]
+        try:
+            about = probe(path)
+            stretch = min(64, max(8, _STRETCH // (3 * about.height * about.width)))
+            for start in range(0, count, stretch):
+                pictures = read_frames(path, np.arange(start, min(start + stretch, count)))
+                digests += [_digest(picture.tobytes()) for picture in pictures if not is_flat(picture)]
+        except ItemError as error:
+            return Decoded([], str(error), np.empty(0, np.uint64))
     else:
         for name in index.frame_names(entry):
             try:
