@@ -90,13 +90,14 @@ def test_limits_on_pixels_and_seconds_refuse_with_words(
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of several lengths and sizes, moving."""
+    """Clips of several lengths and sizes, moving, in the colours that the model knows classes by."""
     root, rng = tmp_path_factory.mktemp("clips"), np.random.default_rng(0)
     sizes = ((48, 48), (64, 36), (96, 120))
+    colours = {"happy": (200, 60, 60), "sad": (60, 200, 60), "angry": (60, 60, 200)}
     for split in ("train", "test"):
         for (height, width), name, count in zip(sizes, ("happy", "sad", "angry"), (16, 33, 90)):
-            start, move = rng.uniform(0, 256, (height, width, 3)), rng.uniform(-4, 4, 3)
-            frames = [((start + move * number) % 256).astype(np.uint8) for number in range(count)]
+            start, move = colours[name] + rng.uniform(-40, 40, (height, width, 3)), rng.uniform(-1, 1, 3)
+            frames = [np.clip(start + move * number, 0, 255).astype(np.uint8) for number in range(count)]
             write_video(root / split / name / "clip.mp4", frames, fps=25)
     return root
 

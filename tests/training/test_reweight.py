@@ -22,6 +22,7 @@ from dfer.losses import (
     ConfusionAware,
     CrossEntropy,
     DistributionAwareLoss,
+    SoftCrossEntropy,
     SupCon,
     WeightedSum,
 )
@@ -39,6 +40,7 @@ LOSSES: dict[str, Any] = {
     "ConfusionAware": ConfusionAware,
     "CrossEntropy": CrossEntropy,
     "DistributionAwareLoss": DistributionAwareLoss,
+    "SoftCrossEntropy": lambda: SoftCrossEntropy(0.7),
     "SupCon": SupCon,
     "WeightedSum": lambda: WeightedSum([CrossEntropy(0.1), SupCon()], [1.0, 0.5]),
 }
@@ -100,6 +102,9 @@ class Clips:
 
     def clip_id(self, row: int) -> str:
         return f"clip {row}"
+
+    def soft_labels(self) -> Any:
+        return torch.rand(ROWS, 7, generator=torch.Generator().manual_seed(5)).softmax(dim=1).numpy()
 
 
 def build(reweight: AgreementReweighting | None, loss: nn.Module | None = None, **settings: Any) -> Recognition:
