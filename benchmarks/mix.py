@@ -11,16 +11,29 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from loader import FRAMES, SCALE, SIZE, our_clip, write_clips
+from loader import FRAMES, SCALE, SIZE, write_clips
+from numpy.typing import NDArray
+from torch import Tensor
 
 from dfer.datasets.collate import collate
 from dfer.transforms import ClipMix, TrainTransform
 from dfer.transforms.mix import STRATEGIES, mix_generator
 from dfer.types import Sample
+from dfer.video import read_image
+
+
+def load(paths: Sequence[Path], transform: TrainTransform, rng: np.random.Generator) -> Tensor:
+    """Load a clip from its files, ``(T, 3, S, S)`` uint8."""
+
+    def read(wanted: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        return [read_image(paths[index]) for index in wanted]
+
+    return transform(len(paths), read, rng)
 
 
 def main() -> None:
@@ -34,10 +47,11 @@ def main() -> None:
     transform = TrainTransform(FRAMES, SIZE, crop_scale=SCALE, jitter=0.0)
     spent: dict[str, list[float]] = {name: [] for name in ("load", *STRATEGIES)}
     with tempfile.TemporaryDirectory() as root:
-        folders = write_clips(Path(root), options.clips, 256)
+        paths = write_clips(Path(root), options.clips, 256)
+        folders = [paths[first : first + FRAMES] for first in range(0, len(paths), FRAMES)]
         for turn in range(options.rounds):
             start = time.perf_counter()
-            clips = [our_clip(paths, transform, np.random.default_rng([turn, i])) for i, paths in enumerate(folders)]
+            clips = [load(files, transform, np.random.default_rng([turn, i])) for i, files in enumerate(folders)]
             batch = collate([Sample(clip, i % 7, i) for i, clip in enumerate(clips)])
             spent["load"].append(time.perf_counter() - start)
             for strategy in STRATEGIES:
