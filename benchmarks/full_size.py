@@ -52,18 +52,26 @@ class Ended(NamedTuple):
 
 def run(command: list[str], folder: Path, until: Callable[[], bool] = lambda: False, number: int = 0) -> Ended:
     """Run a command in a folder and watch its memory; send a signal to it and its workers once ``until`` holds."""
-    start, most, sent = time.perf_counter(), 0.0, False
+    start, most, sent, turn = time.perf_counter(), 0.0, False, 0
     with (folder / "told.txt").open("w+") as told:
-        process = subprocess.Popen(command, cwd=folder, stdout=told, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=told, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_heed_ctrl_c
+        )
         while process.poll() is None:
-            most = max(most, memory(process.pid))
             if not sent and until():
                 os.killpg(process.pid, number)
                 sent = True
-            time.sleep(0.2)
+            if turn % 20 == 0:
+                most = max(most, memory(process.pid))
+            turn += 1
+            time.sleep(0.02)
         told.seek(0)
         lines = told.read().strip().splitlines()
     return Ended(process.returncode, time.perf_counter() - start, most / 1e6, lines[-1] if lines else "")
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background inherits that it is ignored
 
 
 def memory(pid: int) -> float:

@@ -13,10 +13,10 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "full_size.py"
 @pytest.mark.slow
 def test_a_tree_is_checked_packed_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     root = tmp_path / "DFEW"
-    command = [sys.executable, str(SCRIPT), str(root), "--clips", "40", "--size", "48", "--loads", "10"]
+    command = [sys.executable, str(SCRIPT), str(root), "--clips", "80", "--size", "48", "--loads", "10"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    first, second = (int(found) for found in re.findall(r"(\d+) of 40 clips$", shown, re.MULTILINE))
-    assert 13 <= first < second < 40
+    first, second = (int(found) for found in re.findall(r"(\d+) of 80 clips$", shown, re.MULTILINE))
+    assert 26 <= first < second < 80
     assert float(re.findall(r"([\d.]+) of 255 levels", shown)[0]) < 4
     assert [line.rsplit("   ", 1)[1] for line in shown.splitlines() if line.startswith("training clips")] == [
         "originals",
