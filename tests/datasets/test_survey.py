@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from dfer.datasets import DATASETS, DFEW, CSVClips, FERV39k, FolderClips
-from dfer.datasets.listing import Listing, Problem
-from dfer.datasets.survey import listed
+from dfer.datasets.listing import Listed, Listing, Problem
+from dfer.datasets.survey import listed, parts_of_folds
 from dfer.errors import InputError
 
 
@@ -45,3 +45,25 @@ def test_a_broken_fold_leaves_the_others(trees: Any) -> None:
 def test_an_empty_place_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not found|holds no|does not exist|is a folder"):
         DATASETS[name].survey(tmp_path)
+
+
+def test_folds_are_trials_of_two_sets_and_one_that_cannot_be_read_is_a_problem() -> None:
+    def read(split: str, fold: int) -> Listing:
+        if (split, fold) == ("test", 2):
+            raise InputError("gone")
+        return Listing([Listed(f"{split}-{fold}", "sad", "")], [])
+
+    parts = parts_of_folds((1, 2), read, lambda clips: [len(clips)], lambda split, fold: (fold,), of="song ")
+    assert [part.name for part in parts] == [
+        f"song fold {fold} {split}" for fold in (1, 2) for split in ("train", "test")
+    ]
+    assert [part.trial for part in parts] == ["song fold 1"] * 2 + ["song fold 2"] * 2
+    assert [part.published for part in parts] == [(1,), (1,), (2,), (2,)]
+    assert [[clip.clip_id for clip in part.listing.clips] for part in parts] == [
+        ["train-1"],
+        ["test-1"],
+        ["train-2"],
+        [],
+    ]
+    assert parts[3].listing.problems == [Problem("", "gone")]
+    assert [list(part.entries) for part in parts] == [[1], [1], [1], [0]]

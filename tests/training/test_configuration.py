@@ -59,3 +59,10 @@ def test_a_parts_own_refusal_is_the_whole_line(option: str, line: str) -> None:
 def test_blocks_that_do_not_tile_are_refused_with_both_numbers() -> None:
     with pytest.raises(InputError, match="frames of 48 x 48 pixels are no multiple of block_size 10"):
         configure(["synthetic/safe", "--model.model.backbone.weights=none", "--model.mix.block_size=10"])
+
+
+def test_a_word_where_a_data_set_takes_a_number_is_named_alone() -> None:
+    options = ["--data.root", ".", "--data.dataset.fold", "1x"]
+    with pytest.raises(InputError) as caught:
+        configure(["dfew/baseline", "--model.model.backbone.weights=none", *options])
+    assert str(caught.value) == "dfew/baseline: data.dataset.fold is '1x', which is no int; give one"

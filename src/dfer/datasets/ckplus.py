@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from dfer.datasets.listing import (
     read_excluded,
     read_lines,
 )
-from dfer.datasets.survey import Part, Survey
+from dfer.datasets.survey import Survey, parts_of_folds
 from dfer.errors import InputError
 from dfer.labels import EXTENDED, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
@@ -111,12 +112,7 @@ class CKPlus(ClipDataset):
         """List all folds, whatever is wrong with them."""
         root = existing_root(root)
         every, index = read_sequences(root), open_index(root)
-        parts = []
-        for fold in FOLDS:
-            for split in ("train", "test"):
-                listing = read_set(every, split, fold)
-                found = entries(index, listing.clips)
-                parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
+        parts = parts_of_folds(FOLDS, partial(read_set, every), partial(entries, index))
         return Survey("", LABELS, index, parts, PUBLISHED)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -9,7 +10,7 @@ from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.listing import Listing, check_fold, check_split, existing_root, read_excluded
 from dfer.datasets.named_clips import NamedClips, NameRule, Said, media_in, read_names
-from dfer.datasets.survey import Part, Survey
+from dfer.datasets.survey import Survey, parts_of_folds
 from dfer.labels import BASIC, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
 
@@ -104,12 +105,11 @@ class CREMAD(ClipDataset):
         media = media or cls.media_in(root)[0]
         every = read_names(root, media, RULE)
         index = every.open_index()
-        parts = []
-        for fold in FOLDS:
-            for split in ("train", "test"):
-                listing = read_set(every, split, fold).without(KNOWN_BAD)
-                found = every.entries(index, listing.clips)
-                parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
+
+        def read(split: str, fold: int) -> Listing:
+            return read_set(every, split, fold).without(KNOWN_BAD)
+
+        parts = parts_of_folds(FOLDS, read, partial(every.entries, index))
         return Survey(media, LABELS, index, parts, PUBLISHED)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from dfer.datasets.listing import (
     existing_root,
     one_of_each,
 )
-from dfer.datasets.survey import Part, Survey, listed
+from dfer.datasets.survey import Survey, listed, parts_of_folds
 from dfer.datasets.votes import ambiguity, shares_of, warn_of_other_labels
 from dfer.errors import InputError
 from dfer.labels import BASIC, canonical
@@ -131,12 +132,7 @@ class DFEW(ClipDataset):
         root = existing_root(root)
         media = media or cls.media_in(root)[0]
         index = open_index(root, media)
-        parts = []
-        for fold in FOLDS:
-            for split in ("train", "test"):
-                listing = listed(lambda split=split, fold=fold: read_set(root, split, fold))  # type: ignore[misc]
-                found = entries(index, listing.clips)
-                parts.append(Part(f"fold {fold} {split}", listing, found, published(split, fold), f"fold {fold}"))
+        parts = parts_of_folds(FOLDS, partial(read_set, root), partial(entries, index), published)
         return Survey(media, BASIC, index, parts)
 
 

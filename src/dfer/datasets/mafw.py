@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from dfer.datasets.listing import (
     one_of_each,
     read_lines,
 )
-from dfer.datasets.survey import Part, Survey, listed
+from dfer.datasets.survey import Survey, listed, parts_of_folds
 from dfer.errors import InputError
 from dfer.labels import EXTENDED, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
@@ -99,12 +100,7 @@ class MAFW(ClipDataset):
         root = existing_root(root)
         media = media or cls.media_in(root)[0]
         index = open_index(root, media)
-        parts = []
-        for fold in FOLDS:
-            for split in ("train", "test"):
-                listing = listed(lambda split=split, fold=fold: read_set(root, split, fold))  # type: ignore[misc]
-                found = entries(index, listing.clips)
-                parts.append(Part(f"fold {fold} {split}", listing, found, trial=f"fold {fold}"))
+        parts = parts_of_folds(FOLDS, partial(read_set, root), partial(entries, index))
         return Survey(media, EXTENDED, index, parts, SINGLE_LABELLED)
 
 

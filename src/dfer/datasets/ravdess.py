@@ -1,6 +1,7 @@
 """RAVDESS: 24 actors who speak and sing two sentences, eight emotions, folds by actor."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -8,7 +9,7 @@ from dfer.datasets.base import ClipDataset, describe
 from dfer.datasets.clip_files import ClipFiles
 from dfer.datasets.listing import Listed, Listing, check_fold, check_split, existing_root, read_excluded
 from dfer.datasets.named_clips import NamedClips, NameRule, Said, media_in, read_names
-from dfer.datasets.survey import Part, Survey
+from dfer.datasets.survey import Part, Survey, parts_of_folds
 from dfer.errors import InputError
 from dfer.labels import BASIC, canonical
 from dfer.transforms.presets import ClipTransform, EvalTransform
@@ -125,14 +126,11 @@ class RAVDESS(ClipDataset):
         every = read_names(root, media, RULE)
         index = every.open_index()
         there = {_channel(clip) for clip in every.listing.clips}
-        parts = []
+        parts: list[Part] = []
         for channel in [one for one in CHANNELS if one in there] or CHANNELS[:1]:
-            for fold in FOLDS:
-                for split in ("train", "test"):
-                    listing = read_set(every, split, fold, channel)
-                    found = every.entries(index, listing.clips)
-                    trial = f"{channel} fold {fold}"
-                    parts.append(Part(f"{trial} {split}", listing, found, published(split, fold, channel), trial))
+            read = partial(read_set, every, channel=channel)
+            found = partial(every.entries, index)
+            parts += parts_of_folds(FOLDS, read, found, partial(published, channel=channel), f"{channel} ")
         return Survey(media, LABELS, index, parts)
 
 

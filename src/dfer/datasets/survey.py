@@ -1,10 +1,11 @@
 """What a copy of a data set holds: its annotated sets, over the clips on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dfer.datasets.index import ClipIndex
-from dfer.datasets.listing import Listing, Problem
+from dfer.datasets.listing import Listed, Listing, Problem
 from dfer.errors import InputError
 
 
@@ -52,3 +53,27 @@ def listed(read: Callable[[], Listing]) -> Listing:
         return read()
     except InputError as error:
         return Listing([], [Problem("", str(error))])
+
+
+def parts_of_folds(
+    folds: Iterable[int],
+    read: Callable[[str, int], Listing],
+    find: Callable[[list[Listed]], Sequence[int]],
+    published: Callable[[str, int], tuple[int, ...]] | None = None,
+    of: str = "",
+) -> list[Part]:
+    """List the training and test set of every fold; the two of one fold are a trial.
+
+    Args:
+        read: gives the listing of a split and a fold.
+        find: gives for each clip its entry in the index.
+        published: gives the published clips per class of a split and a fold.
+        of: stands before the name of each, such as ``"song "``.
+    """
+    parts = []
+    for trial, fold in ((f"{of}fold {fold}", fold) for fold in folds):
+        for split in ("train", "test"):
+            listing = listed(partial(read, split, fold))
+            counts = published(split, fold) if published else None
+            parts.append(Part(f"{trial} {split}", listing, find(listing.clips), counts, trial))
+    return parts

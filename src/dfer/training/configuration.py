@@ -105,6 +105,10 @@ def _explain(error: Exception, path: str) -> str:
         r"Does not validate against any of the Union.*?Errors: - (.+?) - Expected a <class 'None", text
     ):
         text = text[: of_optional.start()] + of_optional[1]  # of a part or None, what is wrong with the part
+    if of_type := re.search(r'Parser key "([\w.]+)": Type .+ Parser key "([\w.]+)": Expected an? <class \'(\w+)\'>\. '
+                            r"Got value: (.+?)\. Got value: Namespace", text):  # fmt: skip
+        part, name, kind, value = of_type.groups()
+        return text[: of_type.start()] + f"{part}.{name} is {value!r}, which is no {kind}; give one"
     wrong = re.search(r"Option '([\w.]+)' is not accepted|[Uu]nrecognized arguments: --([\w.]+)|Key '([\w.]+)'", text)
     if not wrong:
         return text
